@@ -1,0 +1,193 @@
+"""``.py`` files → ``.pyc`` files, compiled by an interpreter of the target.
+
+* A ``.pyc`` is *unchecked-hash* (PEP 552): valid wherever and whenever its source lies, because every byte of a tree
+  is verified before it is used.
+* The same source gives the same bytes: the hash seed is fixed, and the file name inside is the path in the tree.
+* A source that the target cannot compile has no ``.pyc``; Python would report it at import, as it always does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import struct
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from bundler.runtime.errors import BundleError, TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from concurrent.futures import Future
+
+    from bundler.runtime.targets import Target
+
+# Runs in the target interpreter: answers each (path, source) on stdin with the bytes of a .pyc, or with none.
+_WORKER = r"""
+import importlib.util, struct, sys, warnings
+from importlib._bootstrap_external import _code_to_hash_pyc
+warnings.simplefilter("ignore")
+read, write = sys.stdin.buffer.read, sys.stdout.buffer.write
+while True:
+    header = read(8)
+    if len(header) < 8:
+        break
+    name_size, source_size = struct.unpack(">II", header)
+    name = read(name_size).decode()
+    source = read(source_size)
+    try:
+        code = compile(source, name, "exec", dont_inherit=True, optimize=0)
+        data = bytes(_code_to_hash_pyc(code, importlib.util.source_hash(source), False))
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        data = b""
+    write(struct.pack(">I", len(data)))
+    write(data)
+    sys.stdout.buffer.flush()
+"""
+_IDENTIFY = (
+    "import json, sys; print(json.dumps([sys.implementation.name, '.'.join(map(str, sys.version_info[:3])),"
+    " 'cp%d%d%s' % (sys.version_info[:2] + (getattr(sys, 'abiflags', ''),)), sys.implementation.cache_tag]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """An interpreter on this host: its program, ``3.7.16``, ``cp37m`` and ``cpython-37``."""
+
+    path: Path
+    implementation: str
+    version: str
+    abi: str
+    cache_tag: str
+
+    def __str__(self) -> str:
+        return f"{self.implementation} {self.version} {self.abi}"
+
+
+class Compiler:
+    """Processes of an interpreter of the target that compile sources. Use it as a context manager."""
+
+    def __init__(self, interpreter: Interpreter, jobs: int) -> None:
+        """Compile with up to *jobs* processes of *interpreter*."""
+        self.version = interpreter.version
+        self._python = interpreter.path
+        self._cache_tag = interpreter.cache_tag
+        self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._threads = ThreadPoolExecutor(jobs, "compile")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        for process in self._processes:
+            process.kill()
+            process.communicate()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = {"PYTHONHASHSEED": "0", "PATH": os.defpath}
+        if "LD_LIBRARY_PATH" in os.environ:
+            environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+        process = subprocess.Popen(
+            [self._python, "-s", "-S", "-c", _WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+        self._processes.append(process)
+        return process
+
+    def submit(self, path: str, source: bytes) -> Future[bytes]:
+        """Compile *source*, which has *path* in the tree; the result is empty if that is not possible."""
+        return self._threads.submit(self._compile, path, source)
+
+    def _compile(self, path: str, source: bytes) -> bytes:
+        try:
+            process = self._idle.get_nowait()
+        except queue.Empty:
+            process = self._start()
+        assert process.stdin is not None  # noqa: S101 - for mypy
+        assert process.stdout is not None  # noqa: S101
+        name = path.encode()
+        try:
+            process.stdin.write(struct.pack(">II", len(name), len(source)) + name + source)
+            process.stdin.flush()
+            size = struct.unpack(">I", process.stdout.read(4))[0]
+            data = process.stdout.read(size)
+        except (OSError, struct.error) as error:
+            raise BundleError(self._python, f"stopped while compiling {path}") from error
+        self._idle.put(process)
+        return data
+
+    def pyc_path(self, path: str) -> str:
+        """Return where the ``.pyc`` of the source *path* belongs."""
+        directory, _, name = path.rpartition("/")
+        return f"{directory}/__pycache__/{name.removesuffix('.py')}.{self._cache_tag}.pyc"
+
+
+def find_compiler(
+    target: Target, *, mode: str, python: Path | None, jobs: int, environ: Mapping[str, str]
+) -> Compiler | None:
+    """Return a compiler for *target*, or None if *mode* is ``never``, or ``auto`` and no interpreter is at hand.
+
+    Raise ``TargetError`` if *mode* is ``require`` and there is none, or as ``find_interpreter`` does.
+    """
+    if mode == "never":
+        return None
+    found = find_interpreter(target, python=python, environ=environ)
+    if found is None and mode == "require":
+        raise TargetError(
+            "--compile require",
+            "there is no interpreter of the target to compile with",
+            want=target,
+            hint="name one with --target-python, or ship no .pyc with --compile never (imports take longer)",
+        )
+    return None if found is None else Compiler(found, jobs)
+
+
+def find_interpreter(target: Target, *, python: Path | None, environ: Mapping[str, str]) -> Interpreter | None:
+    """Return an interpreter of *target*: *python* if given, else from ``PATH``, pyenv or uv; the same version first.
+
+    Raise ``TargetError`` if *python* is another one.
+    """
+    found: list[Interpreter] = []
+    for candidate in [python] if python else _candidates(target, environ):
+        interpreter = _identify(candidate)
+        fits = interpreter is not None and (interpreter.implementation, interpreter.abi) == ("cpython", target.abi)
+        if interpreter is not None and fits:
+            found.append(interpreter)
+            if interpreter.version == target.python:
+                break
+        elif python:
+            raise TargetError(python, "is not an interpreter of the target", got=interpreter or "nothing that runs", want=target)
+    return min(found, key=lambda item: item.version != target.python, default=None)
+
+
+def _candidates(target: Target, environ: Mapping[str, str]) -> Iterator[Path]:
+    short = "{}.{}".format(*target.python_minor)
+    suffix = "t" if target.abi.endswith("t") else ""
+    home = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/")) / ".pyenv")
+    yield home / "versions" / (target.python + suffix) / "bin" / "python"
+    for directory in environ.get("PATH", os.defpath).split(os.pathsep):
+        # A shim of pyenv is a shell script that may refuse; the real one was, or will be, tried.
+        if directory and Path(directory).name != "shims" and (path := Path(directory) / f"python{short}{suffix}").is_file():
+            yield path
+    if (home / "versions").is_dir():
+        yield from (path / "bin" / "python" for path in sorted((home / "versions").glob(f"{short}.*"), reverse=True))
+    uv = shutil.which("uv", path=environ.get("PATH"))
+    if uv:
+        command = [uv, "python", "find", "--no-python-downloads", "--no-project", f"cpython@{short}{suffix}"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        if answer.returncode == 0:
+            yield Path(answer.stdout.strip())
+
+
+def _identify(python: Path) -> Interpreter | None:
+    try:
+        answer = subprocess.run([python, "-I", "-S", "-c", _IDENTIFY], capture_output=True, timeout=30, check=False)
+        return Interpreter(python, *json.loads(answer.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError):
+        return None

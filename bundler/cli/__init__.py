@@ -1,0 +1,62 @@
+"""The console script ``bundle``: one module for each command, and the only place that prints or exits.
+
+A command module has ``NAME``, ``HELP``, ``add_arguments(parser)`` and ``run(options) -> exit code``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from bundler import __version__
+from bundler.cli import cache, create, inspect, lock, run, unpack, verify
+from bundler.runtime.cli import parse
+from bundler.runtime.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = (create, lock, verify, unpack, run, inspect, cache)
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``bundle`` with *arguments* (default: those of the process); return the exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    options = argparse.Namespace()
+    try:
+        options = parse(_parser(), list(sys.argv[1:] if arguments is None else arguments))
+        return int(options.run(options))
+    except BundleError as error:
+        if getattr(options, "json", False):
+            print(json.dumps({"error": str(error), "exit_code": error.exit_code, "rule": error.rule}))
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted: nothing was left behind", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bundle", description="Ship Python dependencies into places with no network.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"bundle {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(
+            command.NAME, help=command.HELP, description=command.HELP.capitalize() + ".", allow_abbrev=False
+        )
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser

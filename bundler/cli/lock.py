@@ -1,0 +1,47 @@
+"""``bundle lock``: requirements → ``pylock.toml``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.cli.options import add_cache, add_indexes, add_requirements, add_target, create_options
+from bundler.cli.progress import progress
+from bundler.create import lock
+from bundler.outputs import write_text
+
+if TYPE_CHECKING:
+    import argparse
+
+NAME = "lock"
+HELP = "resolve requirements for a target and write down every wheel with its hash"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_requirements(parser)
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="pylock.toml to write (default: standard output)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    add_target(parser)
+    add_indexes(parser)
+    add_cache(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
+    with progress(quiet=options.quiet) as reporter:
+        locked = lock(
+            options.requirements,
+            requirement_files=options.requirement,
+            constraint_files=options.constraint,
+            options=create_options(options),
+            reporter=reporter,
+        )
+    if options.output is None:
+        sys.stdout.write(locked.to_toml())
+        return 0
+    write_text(options.output, locked.to_toml(relative_to=options.output.absolute().parent))
+    if not options.quiet:
+        print(f"{options.output}: {len(locked.pins)} wheels for {locked.target}", file=sys.stderr)
+    return 0

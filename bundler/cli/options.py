@@ -1,0 +1,73 @@
+"""Options that several commands share, and what becomes of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.caches import Cache
+from bundler.create import Options
+from bundler.indexes import index_options
+from bundler.layers import Settings
+from bundler.targets import DEFAULT_TARGET, PRESETS, find_target
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_requirements(parser: argparse.ArgumentParser) -> None:
+    """Add what is asked for."""
+    parser.add_argument("requirements", metavar="REQ", nargs="*", help="a requirement, such as 'pandas==1.3.5'")
+    parser.add_argument("-r", "--requirement", metavar="FILE", action="append", default=[], type=Path, help="a requirements file")
+    parser.add_argument("-c", "--constraint", metavar="FILE", action="append", default=[], type=Path, help="a constraints file")
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add what it is for."""
+    group = parser.add_argument_group("target")
+    group.add_argument("--target", metavar="NAME|FILE", help=f"{', '.join(PRESETS)} or a JSON file (default: {DEFAULT_TARGET})")
+    group.add_argument("--python", metavar="X.Y.Z", help="the target's complete Python version")
+    group.add_argument("--platform", metavar="TAG", help="the target's platform, such as manylinux_2_28_x86_64")
+
+
+def add_indexes(parser: argparse.ArgumentParser) -> None:
+    """Add where wheels come from."""
+    group = parser.add_argument_group("package index", "Where these are silent, the configuration of pip holds.")
+    group.add_argument("-i", "--index-url", metavar="URL", help="the package index")
+    group.add_argument("--extra-index-url", metavar="URL", action="append", default=[], help="one more index")
+    group.add_argument("-f", "--find-links", metavar="PATH|URL", action="append", default=[], help="a place with wheels")
+    group.add_argument("--no-index", action="store_true", help="use --find-links only")
+    group.add_argument("--offline", action="store_true", help="use only what is cached")
+
+
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """Add where things are kept between runs."""
+    parser.add_argument("--cache-dir", metavar="DIR", type=Path, help="the builder's cache (default: BUNDLE_CACHE_DIR)")
+
+
+def cache_of(options: argparse.Namespace) -> Cache:
+    """Return the cache that *options* ask for."""
+    return Cache(options.cache_dir.absolute()) if options.cache_dir else Cache.default(os.environ)
+
+
+def create_options(options: argparse.Namespace) -> Options:
+    """Return how to create, from the options of ``lock`` or ``create``."""
+    settings = Settings()
+    if hasattr(options, "level"):
+        settings = Settings(level=options.level, exclude=tuple(options.exclude))
+    return Options(
+        target=find_target(options.target, options.python, options.platform),
+        indexes=index_options(
+            index_url=options.index_url,
+            extra_index_urls=options.extra_index_url,
+            find_links=options.find_links,
+            no_index=options.no_index,
+        ),
+        cache=cache_of(options),
+        compile=getattr(options, "compile", "never"),
+        target_python=getattr(options, "target_python", None),
+        settings=settings,
+        jobs=getattr(options, "jobs", 0),
+        offline=options.offline,
+    )

@@ -1,0 +1,119 @@
+"""Progress: bars on a terminal, plain lines elsewhere, nothing with ``--quiet``. All of it on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from bundler.reporters import Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress, TaskID
+
+    from bundler.locks import Lock, Pin
+
+
+@contextlib.contextmanager
+def progress(*, quiet: bool) -> Iterator[Reporter]:
+    """Give the reporter that suits standard error."""
+    if quiet:
+        yield _Warnings()
+    elif sys.stderr.isatty():
+        from rich.console import Console  # noqa: PLC0415 - slow to import, and of no use elsewhere
+        from rich.progress import (  # noqa: PLC0415
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+            yield _Bars(bars)
+    else:
+        yield _Lines()
+
+
+class _Warnings(Reporter):
+    """Shows warnings only."""
+
+    def warning(self, text: str) -> None:
+        _say(f"warning: {text}")
+
+
+class _Lines(_Warnings):
+    """A line for each thing that happens."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._started = time.monotonic()
+        self._received = 0
+
+    def resolved(self, lock: Lock) -> None:
+        _say(f"resolved {len(lock.pins)} packages in {time.monotonic() - self._started:.1f} s")
+
+    def fetching(self, pins: int, size: int) -> None:
+        if pins:
+            _say(f"fetching {pins} wheels, {size / 1e6:.1f} MB")
+
+    def fetched(self, pin: Pin, *, cached: bool) -> None:
+        if not cached:
+            _say(f"fetched {pin.filename}")
+
+    def packing(self, layers: int, size: int) -> None:
+        _say(f"packing {layers} layers from {size / 1e6:.1f} MB of wheels")
+
+    def packed(self, layer: str, size: int, *, cached: bool) -> None:
+        _say(f"packed {layer} ({'cached' if cached else f'{size / 1e6:.1f} MB'})")
+
+
+class _Bars(Reporter):
+    """A bar for each stage."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._resolve: TaskID | None = None
+        self._fetch: TaskID | None = None
+        self._pack: TaskID | None = None
+
+    def resolving(self, requirements: int) -> None:
+        self._resolve = self._bars.add_task("resolve", total=None, completed=0)
+
+    def resolved(self, lock: Lock) -> None:
+        if self._resolve is not None:
+            self._bars.remove_task(self._resolve)
+
+    def fetching(self, pins: int, size: int) -> None:
+        if pins:
+            self._fetch = self._bars.add_task("download", total=size or None)
+
+    def received(self, pin: Pin, size: int) -> None:
+        if self._fetch is not None:
+            self._bars.advance(self._fetch, size)
+
+    def packing(self, layers: int, size: int) -> None:
+        self._pack = self._bars.add_task("pack", total=size)
+
+    def packed(self, layer: str, size: int, *, cached: bool) -> None:
+        if self._pack is not None:
+            self._bars.advance(self._pack, size)
+
+    def warning(self, text: str) -> None:
+        self._bars.console.print(f"warning: {text}", markup=False, highlight=False)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,48 @@
+"""``bundle run``: a command with a bundle mounted, by an interpreter of its target."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import bundler.runtime
+from bundler.bytecode import find_interpreter
+from bundler.runtime.carriers import open_carrier
+from bundler.runtime.errors import TargetError
+from bundler.runtime.images import load_image
+
+if TYPE_CHECKING:
+    import argparse
+
+NAME = "run"
+HELP = "run a command, or a console script of the bundle, with the bundle mounted"
+
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.cli import main; sys.exit(main(None))"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.usage = f"{parser.prog} [--expect DIGEST] [--report FILE] [--target-python PATH] PATH -- CMD [ARGUMENT …]"
+    parser.add_argument("path", metavar="PATH", help="a .pyz, a packed directory or a tree")
+    parser.add_argument("--expect", metavar="DIGEST", help="the digest it must have (sha256:…)")
+    parser.add_argument("--report", metavar="FILE", help="write what was done, and why, as JSON")
+    parser.add_argument("--target-python", metavar="PATH", type=Path, help="the interpreter (default: found on this host)")
+
+
+def run(options: argparse.Namespace) -> NoReturn:
+    """Hand over to the bundle's runtime in an interpreter of its target."""
+    with open_carrier(options.path) as carrier:
+        target = load_image(carrier, options.expect).index.target
+    python = find_interpreter(target, python=options.target_python, environ=os.environ)
+    if python is None:
+        raise TargetError(
+            options.path,
+            "cannot be run: this host has no interpreter of its target",
+            want=target,
+            hint="name one with --target-python, or run it where it belongs",
+        )
+    extra = [f"--{name}={value}" for name in ("expect", "report") if (value := getattr(options, name))]
+    package = str(Path(bundler.runtime.__file__).parent.parent)
+    arguments = [str(python.path), "-c", _PROGRAM, package, "run", *extra, options.path, "--", *options.command]
+    os.execv(python.path, arguments)  # noqa: S606 - no shell is wanted

@@ -1,0 +1,29 @@
+"""``bundle unpack``: an artifact → its tree in a new directory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundler.create import decode
+from bundler.runtime.boot import unpack
+
+if TYPE_CHECKING:
+    import argparse
+
+NAME = "unpack"
+HELP = "verify a bundle and write its tree to a new directory, for its target or not"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("path", metavar="PATH", help="a .pyz or a packed directory")
+    parser.add_argument("directory", metavar="DIR", help="the directory to make")
+    parser.add_argument("--expect", metavar="DIGEST", help="the digest it must have (sha256:…)")
+    parser.add_argument("--force", action="store_true", help="replace a tree that is there")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
+    image = unpack(options.path, options.directory, options.expect, decode=decode, force=options.force)
+    print(f"{options.directory}: {len(image.index.files) + 1} files, {image.digest}")
+    return 0

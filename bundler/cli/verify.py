@@ -1,0 +1,34 @@
+"""``bundle verify``: every byte of an artifact against its digests."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from bundler.create import decode
+from bundler.runtime.verifying import verify
+
+if TYPE_CHECKING:
+    import argparse
+
+NAME = "verify"
+HELP = "compare every byte of a bundle with its digests, and the digest with the one expected"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("path", metavar="PATH", help="a .pyz, a packed directory or a tree")
+    parser.add_argument("--expect", metavar="DIGEST", help="the digest it must have (sha256:…)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
+    verdict = verify(options.path, options.expect, decode=decode)
+    if options.json:
+        print(json.dumps(verdict.to_json(), indent=2))
+    else:
+        print(f"{options.path}: {verdict.trust}: {verdict.files} files, {verdict.image.digest}")
+        if options.expect is None:
+            print("  without --expect, this says that it is complete, not who made it")
+    return 0

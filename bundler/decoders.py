@@ -1,0 +1,75 @@
+"""Target → the zstd decoder that its bundles carry: one extension module without anything around it.
+
+* It comes from the ``zstandard`` wheel that ``decoder.txt`` pins by hash, resolved apart from the user's requirements;
+  it never appears on ``sys.path``.
+* Only what the dynamic loader maps is kept: wheels of ``zstandard`` carry ten times as much debug information.
+* CPython 3.14 has zstd in its standard library; there a bundle can do without.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.fetch import fetch
+from bundler.resolve import resolve
+from bundler.runtime.errors import BundleError, ContentError, TargetError
+from bundler.wheels import Wheel
+
+if TYPE_CHECKING:
+    from bundler.caches import Cache
+    from bundler.indexes import IndexOptions
+    from bundler.reporters import Reporter
+    from bundler.runtime.targets import Target
+
+PINS = Path(__file__).with_name("decoder.txt")
+_STANDARD_SINCE = (3, 14)
+_ELF_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
+
+
+def find_decoder_for(
+    target: Target, *, cache: Cache, indexes: IndexOptions, offline: bool, reporter: Reporter
+) -> bytes | None:
+    """Return the decoder for *target*, from the cache where it is there; None where it needs none.
+
+    Raise ``TargetError`` if there is no decoder for *target*.
+    """
+    from bundler.reporters import Reporter as Silent  # noqa: PLC0415 - the decoder is no package of the user's
+
+    try:
+        lock = resolve(
+            [], requirement_files=[PINS], target=target, indexes=indexes, cache_dir=cache.root / "uv", offline=offline,
+            reporter=Silent(),
+        )
+        (path,) = (path for _, path in fetch(lock.pins, cache=cache, indexes=indexes, jobs=1, offline=offline, reporter=Silent()))
+        with Wheel.open(path, lock.pins[0], warn=reporter.warning) as wheel:
+            (entry,) = (entry for entry in wheel.entries if os.path.basename(entry.path).startswith("backend_c."))
+            return loadable_part(b"".join(wheel.chunks(entry)), path.name)
+    except BundleError as error:
+        if target.python_minor >= _STANDARD_SINCE:
+            return None
+        raise TargetError(
+            "decoder",
+            f"there is no zstd decoder for this target: {error.fault}",
+            want=f"zstandard as pinned in {PINS.name}, for {target}",
+            hint="let the index or --find-links offer that wheel; for a target without one (CPython 3.7 on musl), "
+            "choose a newer Python or use --format tree",
+        ) from error
+
+
+def loadable_part(elf: bytes, where: str) -> bytes:
+    """Return *elf*, a 64-bit shared object, without what no program header covers (debug information, section names)."""
+    try:
+        fields = list(_ELF_HEADER.unpack_from(elf))
+        headers = [_PROGRAM_HEADER.unpack_from(elf, fields[5] + n * fields[9]) for n in range(fields[10])]
+    except struct.error:
+        headers = []
+    if not headers or elf[:6] != b"\x7fELF\x02\x01":
+        raise ContentError(where, "is not a 64-bit little-endian shared object")
+    end = max(offset + size for _, _, offset, _, _, size, _, _ in headers)
+    fields[6] = 0  # e_shoff: no section headers
+    fields[12] = fields[13] = 0  # e_shnum, e_shstrndx
+    return _ELF_HEADER.pack(*fields) + elf[_ELF_HEADER.size : end]

@@ -1,0 +1,35 @@
+"""Text files of the user: read and written whole, with errors that name them."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from typing import TYPE_CHECKING
+
+from bundler.runtime.errors import BundleError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_text(path: Path) -> str:
+    """Return the text of the UTF-8 file *path*."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BundleError(path, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BundleError(path, "is not UTF-8 text", got=f"byte {error.object[error.start]:#04x} at {error.start}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write *text* to *path*, which changes completely or not at all."""
+    temporary = path.with_name(f".{path.name}.partial-{secrets.token_hex(8)}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise BundleError(path, f"cannot be written: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,120 @@
+"""Files → one layer: a deterministic tar in independent zstd frames, compressed in parallel.
+
+* Every frame is one zstd call with one set of parameters: the same bytes for the same libzstd, whatever the jobs.
+* At most *ahead* frames are under way, so memory does not depend on the size of the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import zlib
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+import zstandard
+
+from bundler.runtime.documents import ZSTD_LAYER_TYPE, Descriptor, File, Frame
+from bundler.tars import FrameWriter, tar_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from concurrent.futures import Executor, Future
+    from pathlib import Path
+
+    from bundler.runtime.indexes import Distribution
+
+_local = threading.local()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """A finished layer: its descriptor, the CRC-32 of the blob, the diff_id and size in bytes of its tar."""
+
+    descriptor: Descriptor
+    crc: int
+    diff_id: str
+    size: int
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltLayer:
+    """A layer in the cache, and what was installed into it. *owners* says, for each file, which distribution it belongs to."""
+
+    name: str
+    packed: Packed
+    owners: tuple[int, ...]
+    distributions: tuple[Distribution, ...]
+    console_scripts: Mapping[str, str]
+    blob: Path
+    cached: bool
+
+    def owner_of(self, path: str) -> str:
+        """Return name and version of the distribution that *path* comes from."""
+        owner = next(owner for file, owner in zip(self.packed.files, self.owners, strict=True) if file.path == path)
+        return f"{self.distributions[owner].name} {self.distributions[owner].version}"
+
+
+class Packer:
+    """Writes the blob of a layer: ``add_directories``, ``add`` each file, ``finish``."""
+
+    def __init__(self, blob: BinaryIO, *, level: int, frame_size: int, executor: Executor, ahead: int) -> None:
+        """Write to *blob*; compress in *executor*. *frame_size* is in bytes."""
+        self._blob = blob
+        self._level = level
+        self._executor = executor
+        self._ahead = ahead
+        self._pending: deque[Future[tuple[Frame, bytes]]] = deque()
+        self._frames: list[Frame] = []
+        self._files: list[File] = []
+        self._digest = hashlib.sha256()
+        self._crc = 0
+        self._size = 0
+        self._tar = FrameWriter(frame_size, self._submit)
+
+    def add_directories(self, paths: Iterable[str]) -> None:
+        """Add directories, parents first."""
+        for path in paths:
+            self._tar.add(tar_header(path, directory=True), 0, ())
+
+    def add(self, path: str, *, size: int, sha256: str, executable: bool, chunks: Iterable[bytes]) -> None:
+        """Add a file whose *chunks* have *size* bytes and this *sha256*; the caller has seen to that."""
+        offset = self._tar.add(tar_header(path, size, executable=executable), size, chunks)
+        self._files.append(File(path, size, sha256, executable, offset))
+
+    def finish(self) -> Packed:
+        """Write what is still under way."""
+        diff_id = self._tar.finish()
+        while self._pending:
+            self._write(self._pending.popleft())
+        digest = "sha256:" + self._digest.hexdigest()
+        return Packed(
+            descriptor=Descriptor(ZSTD_LAYER_TYPE, digest, self._size, tuple(self._frames)),
+            crc=self._crc,
+            diff_id=diff_id,
+            size=self._tar.offset,
+            files=tuple(self._files),
+        )
+
+    def _submit(self, frame: bytearray) -> None:
+        if len(self._pending) >= self._ahead:
+            self._write(self._pending.popleft())
+        self._pending.append(self._executor.submit(_compress, frame, self._level))
+
+    def _write(self, future: Future[tuple[Frame, bytes]]) -> None:
+        frame, data = future.result()
+        self._frames.append(frame)
+        self._digest.update(data)
+        self._crc = zlib.crc32(data, self._crc)
+        self._size += len(data)
+        self._blob.write(data)
+
+
+def _compress(data: bytearray, level: int) -> tuple[Frame, bytes]:
+    if getattr(_local, "level", None) != level:  # a compressor is not for two threads at once
+        _local.level = level
+        _local.compressor = zstandard.ZstdCompressor(level=level, write_checksum=False, write_content_size=True)
+    compressed: bytes = _local.compressor.compress(data)
+    return Frame(len(data), len(compressed), hashlib.sha256(compressed).hexdigest()), compressed

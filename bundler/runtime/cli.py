@@ -1,0 +1,138 @@
+"""The command line inside every bundle: ``python3.7 deps.pyz verify | unpack | run | info``.
+
+It needs nothing but the interpreter. ``bundle verify``, ``unpack`` and ``run`` do the same from a builder's host.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from typing import Any, Dict, List, Optional
+
+from .errors import BundleError, UsageError
+
+
+def main(artifact: Optional[str], arguments: Optional[List[str]] = None) -> int:
+    """Run the command line; *artifact* is the bundle that PATH means when it is left out. Return the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    report: Dict[str, Any] = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    options: Optional[argparse.Namespace] = None
+    try:
+        options = parse(_parser(artifact), arguments)
+        code = int(options.action(options, report))
+    except BundleError as error:
+        report.update(error=str(error), exit_code=error.exit_code)
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    _write_report(options, report)
+    return code
+
+
+def parse(parser: argparse.ArgumentParser, arguments: List[str]) -> argparse.Namespace:
+    """Parse *arguments*; what follows ``--`` is the command to run, and argparse never sees it."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser.parse_args(arguments[:end])
+    options.command = arguments[end + 1 :]
+    return options
+
+
+def _write_report(options: Optional[argparse.Namespace], report: Dict[str, Any]) -> None:
+    path = getattr(options, "report", None)
+    if path:
+        try:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(json.dumps(report, sort_keys=True) + "\n")
+        except OSError as error:
+            print(f"warning: {path}: the report cannot be written: {error.strerror}", file=sys.stderr)
+
+
+def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=os.path.basename(artifact) if artifact else "bundle_runtime",
+        description="Verify, unpack and run this bundle. Nothing else needs to be installed.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND")
+    parser.set_defaults(action=lambda *_: parser.print_help() or UsageError.exit_code)
+    for name, action, text in (
+        ("verify", _verify, "compare every byte with the digests"),
+        ("unpack", _unpack, "verify, and write the tree to a new directory"),
+        ("run", _run, "verify, unpack into the cache if need be, and run a command with the tree mounted"),
+        ("info", _info, "show what is inside"),
+    ):
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command.set_defaults(action=action)
+        nargs, path = (None, "PATH") if artifact is None else ("?", "[PATH]")
+        command.add_argument("path", metavar="PATH", nargs=nargs, default=artifact, help="the bundle (default: this one)")
+        if name == "unpack":
+            command.add_argument("directory", metavar="DIR", help="the directory to make")
+            command.add_argument("--force", action="store_true", help="replace a tree that is there")
+        if name == "run":
+            command.usage = f"{parser.prog} run [--expect DIGEST] [--report FILE] {path} -- CMD [ARGUMENT …]"
+        if name != "info":
+            command.add_argument("--report", metavar="FILE", help="write what was done, and why, as JSON")
+        else:
+            command.add_argument("--json", action="store_true", help="as JSON")
+        command.add_argument("--expect", metavar="DIGEST", help="refuse any other bundle (sha256:…)")
+    return parser
+
+
+def _verify(options: argparse.Namespace, report: Dict[str, Any]) -> int:
+    from .targets import check, this_target  # noqa: PLC0415 - each command imports what it needs
+    from .verifying import verify  # noqa: PLC0415
+
+    started = time.monotonic()
+    verdict = verify(options.path, options.expect)
+    report.update(verdict.to_json(), milliseconds=round((time.monotonic() - started) * 1000, 1))
+    check(verdict.image.index.needs, this_target(), where=options.path)
+    print(f"{options.path}: {verdict.trust}: {verdict.files} files, {verdict.image.digest}")
+    return 0
+
+
+def _unpack(options: argparse.Namespace, report: Dict[str, Any]) -> int:
+    from .boot import unpack  # noqa: PLC0415
+
+    image = unpack(options.path, options.directory, options.expect, force=options.force)
+    report.update(digest=image.digest, tree=os.path.abspath(options.directory), decision="unpacked")
+    print(f"{options.directory}: {len(image.index.files) + 1} files, {image.digest}")
+    return 0
+
+
+def _run(options: argparse.Namespace, report: Dict[str, Any]) -> int:
+    from .boot import open_tree  # noqa: PLC0415
+    from .mounting import command_in  # noqa: PLC0415
+
+    root = open_tree(options.path, options.expect, report=report)
+    command, env = command_in(root, options.command, os.environ)
+    report.update(command=command)
+    _write_report(options, report)
+    sys.stdout.flush()
+    try:
+        os.execvpe(command[0], command, env)  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        raise BundleError(command[0], f"cannot be run: {error.strerror}") from error
+
+
+def _info(options: argparse.Namespace, _: Dict[str, Any]) -> int:
+    from .carriers import open_carrier  # noqa: PLC0415
+    from .images import load_image  # noqa: PLC0415
+
+    with open_carrier(options.path) as carrier:
+        image = load_image(carrier, options.expect)
+    index = image.index
+    if options.json:
+        facts = json.loads(index.to_bytes().decode())
+        facts.update(digest=image.digest, tree_digest=image.config.tree_digest)
+        print(json.dumps({key: facts[key] for key in sorted(facts) if key not in ("layers", "documents")}))
+        return 0
+    print(f"target       {index.target}")
+    print(f"digest       {image.digest}")
+    print(f"tree digest  {image.config.tree_digest}")
+    print(f"files        {len(index.files) + 1}, {sum(file.size for file in index.files) / 1e6:.1f} MB")
+    for item in index.distributions:
+        print(f"  {item.name} {item.version}")
+    return 0

@@ -1,0 +1,192 @@
+"""Where trees are unpacked to: a directory that is ours, and a rename that makes a tree real.
+
+* ``BUNDLE_CACHE`` alone if it is set; else ``XDG_CACHE_HOME``, ``~/.cache``, a private directory below ``TMPDIR``:
+  the first that is ours, not writable by others, no symlink, not ``noexec``, and has room (rules C23 and D28).
+* A tree is written into a private sibling and renamed to its final name: whoever dies before leaves the old state,
+  whoever comes after finds the new one (rules D25 and D26). A lock only saves work.
+* A sibling that belongs to nobody any more is removed: its maker held a lock on it while it lived.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any, Callable, List, Mapping, Optional
+
+from .errors import PlaceError
+
+_NOEXEC = 8  # ST_NOEXEC, which the os module names on Linux only
+_MARGIN = 16 << 20
+
+
+def choose_cache(environ: Mapping[str, str], needed: Callable[[str], "tuple[int, int]"]) -> str:
+    """Return the directory for trees, made if need be.
+
+    *needed* tells how many bytes and files are still to be written into a directory. Raise ``PlaceError``, with the
+    reason for each candidate, if there is none.
+    """
+    reasons = []
+    for candidate in _candidates(environ):
+        reason = _make(candidate) or _reason_against(candidate, *needed(candidate))
+        if reason is None:
+            return candidate
+        reasons.append(f"{candidate}: {reason}")
+    raise PlaceError(
+        "cache",
+        "there is no usable place to unpack to",
+        got="; ".join(reasons) or "no candidate",
+        want="a directory of this user, writable by nobody else, not noexec, with room",
+        hint="set BUNDLE_CACHE to such a directory, or unpack the bundle when the image is built",
+        rule="C23",
+    )
+
+
+def _candidates(environ: Mapping[str, str]) -> List[str]:
+    if environ.get("BUNDLE_CACHE"):
+        return [os.path.abspath(environ["BUNDLE_CACHE"])]
+    candidates = []
+    if os.path.isabs(environ.get("XDG_CACHE_HOME", "")):
+        candidates.append(os.path.join(environ["XDG_CACHE_HOME"], "bundler", "trees"))
+    home = environ.get("HOME", "")
+    if os.path.isabs(home) and os.path.isdir(home):
+        candidates.append(os.path.join(home, ".cache", "bundler", "trees"))
+    for temporary in dict.fromkeys([environ.get("TMPDIR", ""), "/tmp", "/var/tmp"]):  # noqa: S108 - made private
+        if os.path.isabs(temporary):
+            candidates.append(os.path.join(temporary, f"bundler-{os.geteuid()}"))
+    return candidates
+
+
+def _make(path: str) -> Optional[str]:
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.mkdir(path, 0o700)
+        os.chmod(path, 0o700)  # whatever the umask  # noqa: S103
+    except FileExistsError:
+        pass
+    except OSError as error:
+        return error.strerror
+    return None
+
+
+def _reason_against(path: str, size: int, files: int) -> Optional[str]:
+    status = os.lstat(path)
+    if not stat.S_ISDIR(status.st_mode):
+        return "is a symlink or no directory"
+    if status.st_uid != os.geteuid():
+        return f"belongs to uid {status.st_uid}, not {os.geteuid()}"
+    if status.st_mode & 0o022:
+        return f"others may write to it ({stat.filemode(status.st_mode)})"
+    if size and not os.access(path, os.W_OK | os.X_OK):
+        return "is not writable"
+    system = os.statvfs(path)
+    if system.f_flag & _NOEXEC:
+        return "is mounted noexec, and native modules could not be loaded from it"
+    free = system.f_bavail * system.f_frsize
+    if size and free < size + _MARGIN:
+        return f"has {free >> 20} MiB free, but {(size + _MARGIN) >> 20} MiB are needed"
+    if system.f_files and system.f_favail < files:
+        return f"has {system.f_favail} inodes free, but {files} are needed"
+    return None
+
+
+def boot_id() -> str:
+    """Return what changes when the system starts anew; empty if it cannot be known."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+class Lock:
+    """An exclusive lock on *path*, made if need be. Without locks in the file system it holds nothing."""
+
+    def __init__(self, path: str) -> None:
+        """Name the lock file."""
+        self._path = path
+        self._fd = -1
+
+    def __enter__(self) -> Lock:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        _flock(self._fd, wait=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def _flock(fd: int, *, wait: bool) -> bool:
+    """Lock *fd*; tell whether that worked."""
+    import fcntl  # noqa: PLC0415 - not on the path of a warm boot
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
+
+
+class Staging:
+    """A private directory beside *final*, which becomes *final* by ``publish`` or is removed.
+
+    *final* may exist as an empty directory; anything else there makes ``publish`` fail with ``OSError``.
+    """
+
+    def __init__(self, final: str) -> None:
+        """Name the directory that is to appear."""
+        self._final = final
+        self._prefix = f".{os.path.basename(final)}.partial-"
+        self.path = ""
+        self._fd = -1
+
+    def __enter__(self) -> Staging:
+        parent = os.path.dirname(self._final)
+        for name in os.listdir(parent):
+            if name.startswith(self._prefix):
+                _remove_if_abandoned(os.path.join(parent, name))
+        self.path = os.path.join(parent, self._prefix + os.urandom(8).hex())
+        os.mkdir(self.path, 0o700)
+        self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _flock(self._fd, wait=False)
+        return self
+
+    def publish(self, *, replace: bool = False) -> None:
+        """Give the directory its final name; with *replace* in place of what is there now."""
+        os.chmod(self.path, 0o755)  # noqa: S103 - a tree is for everyone to read
+        if replace:
+            old = self.path + "-old"
+            os.rename(self._final, old)
+            os.rename(self.path, self._final)
+            self.path = old
+        else:
+            os.rename(self.path, self._final)
+            self.path = ""
+
+    def __exit__(self, *_: object) -> None:
+        if self.path:
+            remove_tree(self.path)
+        os.close(self._fd)
+
+
+def _remove_if_abandoned(path: str) -> None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    if _flock(fd, wait=False):
+        remove_tree(path)
+    os.close(fd)
+
+
+def remove_tree(path: str) -> None:
+    """Remove *path* and all below it, as far as that is possible."""
+    import shutil  # noqa: PLC0415 - slow to import, and rarely needed
+
+    def writable(function: Callable[..., Any], at: str, _: object) -> None:
+        try:
+            os.chmod(os.path.dirname(at), 0o700)
+            function(at)
+        except OSError:
+            pass
+
+    shutil.rmtree(path, onerror=writable)
