@@ -1,0 +1,127 @@
+"""RECORD: what a wheel says about its files, and what an installed distribution says (rule A9).
+
+* Every file has a row with a hash of at least sha256 and a size; RECORD itself and its signatures have none.
+* All faults are reported at once.
+* One habit of published wheels is accepted: a sha256 written in hex, if the file matches it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import io
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bundler.runtime.errors import ContentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_STRONG = {"sha256": 32, "sha384": 48, "sha512": 64}
+_BASE64 = re.compile("[A-Za-z0-9_-]+")
+_HEX = re.compile("[0-9a-f]+")
+_NUMBER = re.compile("[0-9]{1,15}")
+UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
+_COLUMNS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of RECORD: the digest in *algorithm*, the size in bytes."""
+
+    algorithm: str
+    digest: bytes
+    size: int
+
+
+_UNUSABLE = Row("sha256", b"", 0)  # marks a path as listed; its fault is reported
+
+
+def parse_record(
+    data: bytes, files: Mapping[str, int], *, where: str, dist_info: str
+) -> tuple[dict[str, Row], list[str], list[ContentError]]:
+    """Compare the RECORD *data* with *files* (path → size). Return its rows, warnings, and all faults."""
+    try:
+        lines = list(csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        return {}, [], [_fault(where, f"cannot be read: {error}")]
+    rows: dict[str, Row] = {}
+    warnings: list[str] = []
+    faults: list[ContentError] = []
+    unlisted = {f"{dist_info}/{name}" for name in UNLISTED}
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        path, hashed, size = line if len(line) == _COLUMNS else ("", "", "")
+        if len(line) != _COLUMNS:
+            faults.append(_fault(f"{where}:{number}", f"has {len(line)} columns, not {_COLUMNS}"))
+        elif path in unlisted:
+            if hashed and path.endswith("/RECORD"):
+                faults.append(_fault(f"{where}:{number}", "has a hash for itself, which cannot be right"))
+        elif path in rows:
+            faults.append(_fault(f"{where}:{number}", f"lists {path!a} twice"))
+        elif path not in files:
+            faults.append(_fault(f"{where}:{number}", f"lists {path!a}, which is not in the wheel"))
+        else:
+            row = _parse_row(hashed, size, files[path], f"{where}: {path}", warnings)
+            if isinstance(row, ContentError):
+                faults.append(row)
+            rows[path] = row if isinstance(row, Row) else _UNUSABLE
+    missing = sorted(files.keys() - rows.keys() - unlisted)
+    faults += [_fault(where, f"does not list {path}, which is in the wheel") for path in missing]
+    return rows, warnings, faults
+
+
+def _parse_row(hashed: str, size: str, actual: int, where: str, warnings: list[str]) -> Row | ContentError:
+    algorithm, _, text = hashed.partition("=")
+    if not hashed:
+        return _fault(where, "has no hash")
+    if algorithm not in _STRONG:
+        return _fault(where, "has a weak or unknown hash", got=algorithm, want="sha256")
+    length = _STRONG[algorithm]
+    if len(text) == 2 * length and _HEX.fullmatch(text):
+        warnings.append(f"{where}: has its hash in hex, not in base64")
+        digest = bytes.fromhex(text)
+    else:
+        try:
+            digest = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if _BASE64.fullmatch(text) else b""
+        except binascii.Error:
+            digest = b""
+        if len(digest) != length or _base64(digest) != text:
+            return _fault(where, "has a hash that is not urlsafe base64 without padding", got=text)
+    if not _NUMBER.fullmatch(size):
+        return _fault(where, "has no size", got=ascii(size))
+    if int(size) != actual:
+        return _fault(where, "has another size", got=actual, want=size)
+    return Row(algorithm, digest, int(size))
+
+
+def _base64(digest: bytes) -> str:
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _fault(where: str, what: str, *, got: object = None, want: object = None) -> ContentError:
+    return ContentError(where, what, got=got, want=want, rule="A9")
+
+
+def record_text(rows: Iterable[tuple[str, str, int]], dist_info: str) -> bytes:
+    """Return the installed RECORD of *dist_info*, a directory name.
+
+    *rows*: path in the tree, sha256 in hex, size in bytes; RECORD adds itself. Its own paths start at site-packages.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    lines = [
+        (_from_site_packages(path), f"sha256={_base64(bytes.fromhex(sha256))}", str(size))
+        for path, sha256, size in rows
+    ]
+    lines.append((f"{dist_info}/RECORD", "", ""))
+    writer.writerows(sorted(lines))
+    return out.getvalue().encode()
+
+
+def _from_site_packages(path: str) -> str:
+    return path.removeprefix("site-packages/") if path.startswith("site-packages/") else f"../{path}"
