@@ -1,4 +1,4 @@
-"""Text files of the user: read and written whole, with errors that name them."""
+"""Small files: read and written whole, with errors that name them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,14 @@ def read_text(path: Path) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write *text* to *path*, which changes completely or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write *data* to *path*, which changes completely or not at all."""
     temporary = path.with_name(f".{path.name}.partial-{secrets.token_hex(8)}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(data)
         temporary.replace(path)
     except OSError as error:
         raise BundleError(path, f"cannot be written: {error.strerror}") from error
