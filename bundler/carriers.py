@@ -57,12 +57,18 @@ class _Content:
     crc: int
 
     def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes; what comes from the cache is compared with its CRC on the way."""
         if isinstance(self.data, bytes):
             yield self.data
             return
+        crc = size = 0
         with self.data.open("rb") as file:
             while chunk := file.read(_CHUNK):
+                crc = zlib.crc32(chunk, crc)
+                size += len(chunk)
                 yield chunk
+        if (size, crc) != (self.size, self.crc):
+            raise ContentError(self.data, "is damaged in the cache", hint="bundle cache clear, and create again")
 
 
 def write_carrier(

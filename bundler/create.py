@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ import zstandard
 from bundler.bytecode import find_compiler
 from bundler.caches import Cache
 from bundler.carriers import Format, check_output, write_carrier
-from bundler.decoders import find_decoder_for
+from bundler.decoders import decoder_for
 from bundler.fetch import fetch
 from bundler.images import assemble
 from bundler.indexes import IndexOptions
@@ -27,11 +28,12 @@ from bundler.locks import Lock, Pin
 from bundler.reporters import Reporter
 from bundler.resolve import resolve
 from bundler.runtime.errors import UsageError
+from bundler.runtime.frames import processors
 from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
 from bundler.targets import needed_libc
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bundler.bytecode import Compiler
     from bundler.runtime.targets import Target
@@ -107,19 +109,19 @@ def create(
         raise UsageError("lock", "was made for another target", got=locked.target, want=options.target)
     reporter = reporter or Reporter()
     check_output(out, form=form, force=force)
-    jobs = options.jobs or len(os.sched_getaffinity(0))
+    jobs = options.jobs or processors()
     clock = _Clock()
     compiler = find_compiler(
         options.target, mode=options.compile, python=options.target_python, jobs=jobs, environ=os.environ
     )
     with options.cache.in_use():
-        decoder = find_decoder_for(
-            options.target, cache=options.cache, indexes=options.indexes, offline=options.offline, reporter=reporter
+        decoder = decoder_for(
+            options.target, cache=options.cache, indexes=options.indexes, offline=options.offline
         )
         clock.lap("prepare")
         layers = _build_layers(locked.pins, compiler, options, jobs, reporter)
         clock.lap("layers")
-        documents = {LOCK_PATH: locked.to_toml(embedded=True).encode()}
+        documents = {LOCK_PATH: locked.to_embedded_toml().encode()}
         if decoder is not None:
             documents[DECODER_PATH] = decoder
         image = assemble(
@@ -167,45 +169,66 @@ def _build_layers(
 ) -> tuple[BuiltLayer, ...]:
     """Return the layers of *pins*, in the order of their plan."""
     wheels: dict[Pin, Path] = {}
-    unsized = [pin for pin in pins if pin.size is None]
-    arrive = {"cache": options.cache, "indexes": options.indexes, "jobs": jobs, "offline": options.offline}
-    # A plan needs sizes; a lock may lack them.
-    for pin, path in fetch(unsized, **arrive, reporter=reporter):  # type: ignore[arg-type]
-        wheels[pin] = path
-    sized = [pin if pin.size is not None else replace(pin, size=wheels[pin].stat().st_size) for pin in pins]
-    wheels = {new: wheels[old] for old, new in zip(pins, sized, strict=True) if old in wheels}
-    plans = plan_layers(sized)
+
+    def arrive(wanted: Sequence[Pin]) -> Iterator[Pin]:
+        for pin, path in fetch(
+            wanted, cache=options.cache, indexes=options.indexes, jobs=jobs, offline=options.offline, reporter=reporter
+        ):
+            wheels[pin] = path
+            yield pin
+
+    # A plan needs sizes, and a lock may lack them.
+    for pin in list(arrive([pin for pin in pins if pin.size is None])):
+        path = wheels.pop(pin)
+        wheels[replace(pin, size=path.stat().st_size)] = path
+    known = {pin.sha256: pin for pin in wheels}
+    plans = plan_layers([known.get(pin.sha256, pin) for pin in pins])
     reporter.packing(len(plans), sum(plan.size for plan in plans))
-    with ThreadPoolExecutor(jobs, "compress") as compress, ThreadPoolExecutor(jobs, "pack") as pack:
+    with (
+        ThreadPoolExecutor(jobs, "compress") as compress,
+        ThreadPoolExecutor(jobs, "pack") as pack,
+        compiler or nullcontext(),
+    ):
         builder = LayerBuilder(
             cache=options.cache,
             target=options.target,
             compiler=compiler,
             settings=options.settings,
             executor=compress,
-            jobs=jobs,
+            ahead=jobs + 1,
             warn=reporter.warning,
         )
-        built = {plan.name: layer for plan in plans if (layer := builder.cached(plan))}
-        for layer in built.values():
-            reporter.packed(layer.name, sum(pin.size or 0 for plan in plans if plan.name == layer.name for pin in plan.pins), cached=True)
-        missing = [plan for plan in plans if plan.name not in built]
+        built: dict[str, BuiltLayer] = {}
+        for plan in plans:
+            if layer := builder.cached(plan):
+                built[plan.name] = layer
+                reporter.packed(plan.name, plan.size, cached=True)
+        waiting = [plan for plan in plans if plan.name not in built]
+        wanted = [pin for plan in waiting for pin in plan.pins if pin not in wheels]
         futures: dict[Future[BuiltLayer], LayerPlan] = {}
+
+        def start_what_is_complete() -> None:
+            for plan in [plan for plan in waiting if all(pin in wheels for pin in plan.pins)]:
+                waiting.remove(plan)
+                futures[pack.submit(builder.build, plan, wheels)] = plan
+
         try:
-            wanted = [pin for plan in missing for pin in plan.pins if pin not in wheels]
-            waiting = list(missing)
-            for pin, path in _chain(wheels, fetch(wanted, **arrive, reporter=reporter)):  # type: ignore[arg-type]
-                wheels[pin] = path
-                for plan in [plan for plan in waiting if all(pin in wheels for pin in plan.pins)]:
-                    waiting.remove(plan)
-                    futures[pack.submit(builder.build, plan, wheels)] = plan
-            for future in _completed(futures):
+            start_what_is_complete()
+            for _ in arrive(wanted):
+                start_what_is_complete()
+                _raise_first(futures)
+            for future in as_completed(futures):
                 built[futures[future].name] = future.result()
                 reporter.packed(futures[future].name, futures[future].size, cached=False)
         except BaseException:
+            builder.stop()
             pack.shutdown(wait=True, cancel_futures=True)
             raise
-        finally:
-            if compiler is not None:
-                compiler.close()
     return tuple(built[plan.name] for plan in plans)
+
+
+def _raise_first(futures: Iterable[Future[BuiltLayer]]) -> None:
+    """Let an error of packing end the downloads."""
+    for future in futures:
+        if future.done():
+            future.result()

@@ -8,12 +8,13 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.fetch import fetch
+from bundler.reporters import Reporter
 from bundler.resolve import resolve
 from bundler.runtime.errors import BundleError, ContentError, TargetError
 from bundler.wheels import Wheel
@@ -21,33 +22,25 @@ from bundler.wheels import Wheel
 if TYPE_CHECKING:
     from bundler.caches import Cache
     from bundler.indexes import IndexOptions
-    from bundler.reporters import Reporter
     from bundler.runtime.targets import Target
 
 PINS = Path(__file__).with_name("decoder.txt")
+NAME = "decoder.so"
 _STANDARD_SINCE = (3, 14)
 _ELF_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 
 
-def find_decoder_for(
-    target: Target, *, cache: Cache, indexes: IndexOptions, offline: bool, reporter: Reporter
-) -> bytes | None:
-    """Return the decoder for *target*, from the cache where it is there; None where it needs none.
+def decoder_for(target: Target, *, cache: Cache, indexes: IndexOptions, offline: bool) -> bytes | None:
+    """Return the decoder for *target*, from the cache where it is there; None where *target* can do without.
 
     Raise ``TargetError`` if there is no decoder for *target*.
     """
-    from bundler.reporters import Reporter as Silent  # noqa: PLC0415 - the decoder is no package of the user's
-
+    key = cache_key(target)
+    if directory := cache.layer(key):
+        return (directory / NAME).read_bytes()
     try:
-        lock = resolve(
-            [], requirement_files=[PINS], target=target, indexes=indexes, cache_dir=cache.root / "uv", offline=offline,
-            reporter=Silent(),
-        )
-        (path,) = (path for _, path in fetch(lock.pins, cache=cache, indexes=indexes, jobs=1, offline=offline, reporter=Silent()))
-        with Wheel.open(path, lock.pins[0], warn=reporter.warning) as wheel:
-            (entry,) = (entry for entry in wheel.entries if os.path.basename(entry.path).startswith("backend_c."))
-            return loadable_part(b"".join(wheel.chunks(entry)), path.name)
+        decoder = _from_wheel(target, cache, indexes, offline=offline)
     except BundleError as error:
         if target.python_minor >= _STANDARD_SINCE:
             return None
@@ -56,8 +49,28 @@ def find_decoder_for(
             f"there is no zstd decoder for this target: {error.fault}",
             want=f"zstandard as pinned in {PINS.name}, for {target}",
             hint="let the index or --find-links offer that wheel; for a target without one (CPython 3.7 on musl), "
-            "choose a newer Python or use --format tree",
+            "choose a newer Python",
         ) from error
+    with cache.new_layer(key) as new:
+        (new.path / NAME).write_bytes(decoder)
+        new.publish()
+    return decoder
+
+
+def cache_key(target: Target) -> str:
+    """Return the name, 64 hex digits, under which the decoder for *target* is cached."""
+    return hashlib.sha256(PINS.read_bytes() + str(target).encode()).hexdigest()
+
+
+def _from_wheel(target: Target, cache: Cache, indexes: IndexOptions, *, offline: bool) -> bytes:
+    silent = Reporter()  # the decoder is no package of the user's
+    lock = resolve(
+        [], requirement_files=[PINS], target=target, indexes=indexes, cache_dir=cache.root / "uv", offline=offline, reporter=silent
+    )
+    ((pin, path),) = fetch(lock.pins, cache=cache, indexes=indexes, jobs=1, offline=offline, reporter=silent)
+    with Wheel.open(path, pin, warn=silent.warning) as wheel:
+        (entry,) = (entry for entry in wheel.entries if entry.path.startswith("zstandard/backend_c."))
+        return loadable_part(b"".join(wheel.chunks(entry)), pin.filename)
 
 
 def loadable_part(elf: bytes, where: str) -> bytes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from bundler.layers import conflict
 from bundler.runtime.documents import (
     CONFIG_TYPE,
     GZIP_LAYER_TYPE,
@@ -23,7 +24,6 @@ from bundler.runtime.documents import (
     digest_of,
     to_json,
 )
-from bundler.runtime.errors import ContentError
 from bundler.runtime.indexes import Index, Layer
 from bundler.tars import END, padding, tar_header
 
@@ -145,13 +145,7 @@ def _merged(layers: tuple[BuiltLayer, ...]) -> tuple[Layer, ...]:
             if other is file:
                 files.append(file)
             elif (other.path, other.sha256, other.executable) != (file.path, file.sha256, file.executable):
-                raise ContentError(
-                    file.path,
-                    "comes from two wheels with different contents",
-                    got=f"{owner.owner_of(other.path)} and {layer.owner_of(file.path)}",
-                    hint=f"if neither needs it, leave it out with --exclude '{file.path}'",
-                    rule="A14",
-                )
+                raise conflict(file.path, owner.owner_of(other.path), layer.owner_of(file.path))
         merged.append(Layer(layer.packed.diff_id, layer.packed.size, tuple(files)))
     return tuple(merged)
 

@@ -1,34 +1,36 @@
-"""Pins → layers: which wheels share a layer, and the bytes of each layer.
+"""Pins → layers: which wheels share a layer, and what each layer holds.
 
 * The plan is a pure function of the pins: a big wheel has a layer of its own, small ones are grouped by the hash of
   their names. Changing one pin changes one layer.
-* A layer is a tar (see ``tars``): files by path, then the ``.pyc``, then each RECORD. It is compressed frame by frame
-  with one set of parameters, in parallel, with a bounded number of frames in memory.
+* The order in a layer: files by path, then the ``.pyc``, then each RECORD, which lists the others.
 * A layer is a pure function of its wheels and the settings, and is cached under the hash of these.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
-import json
-import zlib
-from collections import deque
+import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import zstandard
 
-from bundler.install import chunks_of, files_of, record_text
-from bundler.runtime.documents import MAX_LAYERS, ZSTD_LAYER_TYPE, Descriptor, File, Frame, to_json
-from bundler.runtime.errors import ContentError
-from bundler.runtime.indexes import Distribution, directories_of
-from bundler.tars import FrameWriter, tar_header
+from bundler.entry_points import scripts_of
+from bundler.install import chunks_of, files_of
+from bundler.packing import BuiltLayer, Packed, Packer
+from bundler.paths import folded
+from bundler.records import record_text
+from bundler.runtime.documents import MAX_DOCUMENT, MAX_LAYERS, Descriptor, Fields, parse_json, to_json
+from bundler.runtime.errors import BundleError, ContentError
+from bundler.runtime.indexes import Distribution, Layer, directories_of
 from bundler.wheels import Wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor, Future
+    from pathlib import Path
 
     from bundler.bytecode import Compiler
     from bundler.caches import Cache
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 LAYER_FORMAT = 1
 BIG_WHEEL = 1 << 20
 GROUPS = 8
+MAX_SOURCE = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,37 +104,183 @@ class LayerBuilder:
         compiler: Compiler | None,
         settings: Settings,
         executor: Executor,
-        jobs: int,
+        ahead: int,
         warn: Callable[[str], None],
     ) -> None:
-        """Compress in *executor*, with at most *jobs* frames under way for each layer."""
+        """Compress in *executor*, with at most *ahead* frames of each layer under way."""
         self._cache = cache
         self._target = target
         self._compiler = compiler
         self._settings = settings
         self._executor = executor
-        self._jobs = jobs
+        self._ahead = ahead
         self._warn = warn
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Let the layers that are being built fail soon: another one has, or the user wants no more."""
+        self._stopped.set()
 
     def cached(self, plan: LayerPlan) -> BuiltLayer | None:
         """Return the layer of *plan* if it is in the cache."""
-        entry = self._cache.entry("layers", layer_key(plan, self._target, self._compiler, self._settings))
-        return read_built(plan.name, entry, cached=True)
+        directory = self._cache.layer(self._key(plan))
+        return None if directory is None else _read_built(plan.name, directory, cached=True)
 
     def build(self, plan: LayerPlan, wheels: Mapping[Pin, Path]) -> BuiltLayer:
         """Build the layer of *plan* from the wheel files in *wheels*, and put it into the cache."""
-        key = layer_key(plan, self._target, self._compiler, self._settings)
-        opened: list[Wheel] = []
-        try:
-            for pin in plan.pins:
-                opened.append(Wheel.open(wheels[pin], pin, warn=self._warn))  # noqa: PERF401 - closed one by one
-            with self._cache.publishing_directory("layers", key) as directory:
-                with (directory / "blob").open("xb") as blob:
-                    record = _LayerWriter(self, blob).write(plan, opened)
-                (directory / "layer.json").write_bytes(to_json(record))
-        finally:
-            for wheel in opened:
-                wheel.close()
-        built = read_built(plan.name, self._cache.entry("layers", key), cached=False)
-        assert built is not None  # noqa: S101 - it was just written
+        with ExitStack() as stack:
+            opened = [stack.enter_context(Wheel.open(wheels[pin], pin, warn=self._warn)) for pin in plan.pins]
+            new = stack.enter_context(self._cache.new_layer(self._key(plan)))
+            with (new.path / "blob").open("xb") as blob:
+                packer = Packer(
+                    blob,
+                    level=self._settings.level,
+                    frame_size=self._settings.frame_size,
+                    executor=self._executor,
+                    ahead=self._ahead,
+                )
+                content = _Content(opened, self._settings.exclude, self._compiler, self._stopped)
+                content.pack(packer)
+                packed = packer.finish()
+            (new.path / "layer.json").write_bytes(to_json(_to_json(packed, content)))
+            built = _read_built(plan.name, new.publish(), cached=False)
+        if built is None:
+            raise BundleError(plan.name, "cannot be read back from the cache", hint="bundle cache clear")
         return built
+
+    def _key(self, plan: LayerPlan) -> str:
+        return layer_key(plan, self._target, self._compiler, self._settings)
+
+
+class _Content:
+    """What the wheels of one layer install, on its way into the layer."""
+
+    def __init__(
+        self, wheels: Sequence[Wheel], exclude: Sequence[str], compiler: Compiler | None, stopped: threading.Event
+    ) -> None:
+        self.wheels = wheels
+        self._exclude = exclude
+        self._stopped = stopped
+        self._compiler = compiler
+        self._owners: dict[str, int] = {}
+        self._rows: list[list[tuple[str, str, int]]] = [[] for _ in wheels]
+        self._bytecode: list[tuple[str, int, Future[bytes]]] = []
+        self._files = sorted(self._unique(), key=lambda item: item[1].path)
+        self._compiled = {path for _, file in self._files if (path := self._pyc_of(file)) is not None}
+
+    def _unique(self) -> Iterator[tuple[int, TreeFile]]:
+        """Yield each file with the number of its wheel; of equal files of two wheels the first (rule A14)."""
+        first: dict[str, tuple[int, TreeFile]] = {}
+        for number, wheel in enumerate(self.wheels):
+            for file in files_of(wheel, exclude=self._exclude):
+                owner, other = first.setdefault(folded(file.path), (number, file))
+                if other is file:
+                    self._owners[file.path] = number
+                    yield number, file
+                elif (other.path, other.sha256) != (file.path, file.sha256):
+                    raise conflict(file.path, self._label(owner), self._label(number))
+                else:
+                    self._rows[number].append((file.path, file.sha256, file.size))
+
+    def _label(self, number: int) -> str:
+        return f"{self.wheels[number].name} {self.wheels[number].version}"
+
+    def _pyc_of(self, file: TreeFile) -> str | None:
+        if self._compiler is None or not file.path.endswith(".py") or not file.path.startswith("site-packages/"):
+            return None
+        path = self._compiler.pyc_path(file.path)
+        excluded = any(fnmatch.fnmatchcase(path, glob) for glob in self._exclude)
+        return path if 0 < file.size <= MAX_SOURCE and not excluded else None
+
+    def pack(self, packer: Packer) -> None:
+        """Put everything into *packer*."""
+        records = [f"site-packages/{wheel.dist_info}/RECORD" for wheel in self.wheels]
+        paths = [*(file.path for _, file in self._files), *self._compiled, *records]
+        packer.add_directories(directories_of(paths))
+        for number, file in self._files:
+            if self._stopped.is_set():
+                raise BundleError("layer", "was not finished: another step has failed")
+            self._add(packer, number, file)
+        for path, number, future in sorted(self._bytecode, key=lambda item: item[0]):
+            if data := future.result():
+                self._add_bytes(packer, number, path, data)
+        for number, path in sorted(enumerate(records), key=lambda item: item[1]):
+            self._owners[path] = number
+            data = record_text(self._rows[number], self.wheels[number].dist_info)
+            self._add_bytes(packer, number, path, data)
+
+    def _add(self, packer: Packer, number: int, file: TreeFile) -> None:
+        chunks = chunks_of(self.wheels[number], file)
+        pyc = self._pyc_of(file)
+        if pyc is not None and self._compiler is not None:
+            source = b"".join(chunks)
+            self._bytecode.append((pyc, number, self._compiler.submit(file.path, source)))
+            chunks = (source,)
+        self._rows[number].append((file.path, file.sha256, file.size))
+        packer.add(file.path, size=file.size, sha256=file.sha256, executable=file.executable, chunks=chunks)
+
+    def _add_bytes(self, packer: Packer, number: int, path: str, data: bytes) -> None:
+        sha256 = hashlib.sha256(data).hexdigest()
+        self._owners[path] = number
+        self._rows[number].append((path, sha256, len(data)))
+        packer.add(path, size=len(data), sha256=sha256, executable=False, chunks=(data,))
+
+    def owners_of(self, packed: Packed) -> list[int]:
+        """Return the number of the wheel of each file of *packed*."""
+        return [self._owners[file.path] for file in packed.files]
+
+
+def conflict(path: str, first: str, second: str) -> ContentError:
+    """Return the error for one path with different bytes from two distributions (rule A14)."""
+    return ContentError(
+        path,
+        "comes from two wheels with different contents",
+        got=f"{first} and {second}",
+        hint=f"if neither needs it, leave it out with --exclude '{path}'",
+        rule="A14",
+    )
+
+
+def _to_json(packed: Packed, content: _Content) -> dict[str, Any]:
+    owners = content.owners_of(packed)
+    sizes = [sum(file.size for file, owner in zip(packed.files, owners, strict=True) if owner == n) for n in range(len(content.wheels))]
+    return {
+        "descriptor": packed.descriptor.to_json(),
+        "crc": packed.crc,
+        "tar": Layer(packed.diff_id, packed.size, packed.files).to_json(),
+        "owners": owners,
+        "distributions": [
+            Distribution(
+                wheel.name, str(wheel.version), wheel.filename, wheel.sha256, 0, sizes[n], wheel.requires
+            )._asdict()
+            for n, wheel in enumerate(content.wheels)
+        ],
+        "console_scripts": {
+            name: value for wheel in content.wheels for name, value in scripts_of(wheel.entry_points).items()
+        },
+    }
+
+
+def _read_built(name: str, directory: Path, *, cached: bool) -> BuiltLayer | None:
+    """Read a layer from the cache; None if it is not what was written there."""
+    where = str(directory / "layer.json")
+    try:
+        data = (directory / "layer.json").read_bytes()
+        fields = Fields(parse_json(data, where, limit=MAX_LAYERS * MAX_DOCUMENT), where)
+        descriptor = Descriptor.from_fields(Fields(fields.value.get("descriptor"), fields.at("descriptor")))
+        tar = Layer.from_fields(Fields(fields.value.get("tar"), fields.at("tar")))
+        if (directory / "blob").stat().st_size != descriptor.size:
+            return None
+        return BuiltLayer(
+            name=name,
+            packed=Packed(
+                descriptor=descriptor, crc=fields.get("crc", int), diff_id=tar.diff_id, size=tar.size, files=tar.files
+            ),
+            owners=tuple(fields.get("owners", list)),
+            distributions=tuple(Distribution.from_fields(item) for item in fields.items("distributions")),
+            console_scripts=fields.get("console_scripts", dict),
+            blob=directory / "blob",
+            cached=cached,
+        )
+    except (OSError, ContentError):
+        return None

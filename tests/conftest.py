@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -18,3 +19,23 @@ def _own_caches(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def decode():
     return lambda data, raw: zstandard.ZstdDecompressor().decompress(data, max_output_size=raw)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    """A builder's cache in which the decoder is there already: tests without the package index cannot fetch it.
+
+    It is none that loads, so the runtime goes on to the system's libzstd.
+    """
+    from interpreters import target_of
+
+    from bundler.caches import Cache
+    from bundler.decoders import NAME, cache_key
+    from bundler.targets import PRESETS
+
+    cache = Cache(tmp_path / "builder-cache")
+    for target in (*PRESETS.values(), *map(target_of, ("3.7", "3.11"))):
+        with cache.new_layer(cache_key(target)) as new:
+            Path(new.path, NAME).write_bytes(b"no decoder")
+            new.publish()
+    return cache

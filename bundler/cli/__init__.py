@@ -35,12 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(json.dumps({"error": str(error), "exit_code": error.exit_code, "rule": error.rule}))
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted: nothing was left behind", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:  # a disk that is full or gone where no stage has a better word for it
+        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return BundleError.exit_code
+    except KeyboardInterrupt:
+        print("interrupted: nothing was left behind", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -21,3 +21,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-size", metavar="MB", type=float, help="prune: keep at most this much, the latest used first")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     add_cache(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
+    cache = cache_of(options)
+    if options.action == "info":
+        usage = cache.info()
+        if options.json:
+            facts = {kind: {"entries": item.entries, "size": item.size} for kind, item in usage.items()}
+            print(json.dumps({"path": str(cache.root), **facts}, indent=2))
+            return 0
+        print(cache.root)
+        for kind, item in usage.items():
+            print(f"  {kind:<9} {item.entries:>6}  {item.size / 1e6:>10.1f} MB")
+        return 0
+    if options.action == "clear":
+        freed = cache.clear()
+    else:
+        size = None if options.max_size is None else int(options.max_size * 1e6)
+        freed = cache.prune(max_age=options.max_age * 86400, max_size=size)
+    print(json.dumps({"freed": freed}) if options.json else f"{cache.root}: freed {freed / 1e6:.1f} MB")
+    return 0
