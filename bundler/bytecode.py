@@ -22,32 +22,46 @@ from typing import TYPE_CHECKING, Self
 from bundler.runtime.errors import BundleError, TargetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from bundler.runtime.targets import Target
 
-# Runs in the target interpreter: answers each (path, source) on stdin with the bytes of a .pyc, or with none.
+# Runs in the target interpreter: answers each batch of (path, source) on stdin with the bytes of a .pyc for each, or
+# with none. A batch is compiled in a fork of the same fresh process: which constants marshal writes as references
+# depends on what else the process holds, hence on what it has compiled before.
 _WORKER = r"""
-import importlib.util, struct, sys, warnings
+import importlib.util, os, struct, sys, warnings
 from importlib._bootstrap_external import _code_to_hash_pyc
 warnings.simplefilter("ignore")
-read, write = sys.stdin.buffer.read, sys.stdout.buffer.write
-while True:
-    header = read(8)
-    if len(header) < 8:
-        break
-    name_size, source_size = struct.unpack(">II", header)
-    name = read(name_size).decode()
-    source = read(source_size)
+
+def read(size):
+    data = b""
+    while len(data) < size:
+        more = os.read(0, size - len(data))
+        if not more:
+            os._exit(0)
+        data += more
+    return data
+
+def pyc(name, source):
     try:
         code = compile(source, name, "exec", dont_inherit=True, optimize=0)
-        data = bytes(_code_to_hash_pyc(code, importlib.util.source_hash(source), False))
+        return bytes(_code_to_hash_pyc(code, importlib.util.source_hash(source), False))
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-        data = b""
-    write(struct.pack(">I", len(data)))
-    write(data)
-    sys.stdout.buffer.flush()
+        return b""
+
+while True:
+    sizes = struct.iter_unpack(">II", read(8 * struct.unpack(">I", read(4))[0]))
+    batch = [(read(name).decode(), read(source)) for name, source in list(sizes)]
+    child = os.fork()
+    if not child:
+        data = b"".join(struct.pack(">I", len(each)) + each for each in [pyc(*item) for item in batch])
+        while data:
+            data = data[os.write(1, data):]
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        os._exit(1)
 """
 _IDENTIFY = (
     "import json, sys; print(json.dumps([sys.implementation.name, '.'.join(map(str, sys.version_info[:3])),"
@@ -100,25 +114,28 @@ class Compiler:
         self._processes.append(process)
         return process
 
-    def submit(self, path: str, source: bytes) -> Future[bytes]:
-        """Compile *source*, which has *path* in the tree; the result is empty if that is not possible."""
-        return self._threads.submit(self._compile, path, source)
+    def submit(self, batch: Sequence[tuple[str, bytes]]) -> Future[list[bytes]]:
+        """Compile a batch of (path in the tree, source); what cannot be compiled gives no bytes.
 
-    def _compile(self, path: str, source: bytes) -> bytes:
+        The bytes depend on the whole batch, and on nothing else.
+        """
+        return self._threads.submit(self._compile, batch)
+
+    def _compile(self, batch: Sequence[tuple[str, bytes]]) -> list[bytes]:
         try:
             process = self._idle.get_nowait()
         except queue.Empty:
             process = self._start()
         assert process.stdin is not None  # noqa: S101 - for mypy
         assert process.stdout is not None  # noqa: S101
-        name = path.encode()
         try:
-            process.stdin.write(struct.pack(">II", len(name), len(source)) + name + source)
+            process.stdin.write(struct.pack(">I", len(batch)))
+            process.stdin.write(b"".join(struct.pack(">II", len(path.encode()), len(source)) for path, source in batch))
+            process.stdin.write(b"".join(part for path, source in batch for part in (path.encode(), source)))
             process.stdin.flush()
-            size = struct.unpack(">I", process.stdout.read(4))[0]
-            data = process.stdout.read(size)
+            data = [process.stdout.read(struct.unpack(">I", process.stdout.read(4))[0]) for _ in batch]
         except (OSError, struct.error) as error:
-            raise BundleError(self._python, f"stopped while compiling {path}") from error
+            raise BundleError(self._python, f"stopped while compiling {batch[0][0]} or what follows it") from error
         self._idle.put(process)
         return data
 
@@ -162,7 +179,9 @@ def find_interpreter(target: Target, *, python: Path | None, environ: Mapping[st
             if interpreter.version == target.python:
                 break
         elif python:
-            raise TargetError(python, "is not an interpreter of the target", got=interpreter or "nothing that runs", want=target)
+            raise TargetError(
+                python, "is not an interpreter of the target", got=interpreter or "nothing that runs", want=target
+            )
     return min(found, key=lambda item: item.version != target.python, default=None)
 
 
@@ -173,7 +192,11 @@ def _candidates(target: Target, environ: Mapping[str, str]) -> Iterator[Path]:
     yield home / "versions" / (target.python + suffix) / "bin" / "python"
     for directory in environ.get("PATH", os.defpath).split(os.pathsep):
         # A shim of pyenv is a shell script that may refuse; the real one was, or will be, tried.
-        if directory and Path(directory).name != "shims" and (path := Path(directory) / f"python{short}{suffix}").is_file():
+        if (
+            directory
+            and Path(directory).name != "shims"
+            and (path := Path(directory) / f"python{short}{suffix}").is_file()
+        ):
             yield path
     if (home / "versions").is_dir():
         yield from (path / "bin" / "python" for path in sorted((home / "versions").glob(f"{short}.*"), reverse=True))

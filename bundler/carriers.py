@@ -71,14 +71,12 @@ class _Content:
             raise ContentError(self.data, "is damaged in the cache", hint="bundle cache clear, and create again")
 
 
-def write_carrier(
-    image: Image, out: Path, *, form: Format, force: bool, decode: Decoder, jobs: int
-) -> int:
+def write_carrier(image: Image, out: Path, *, form: Format, force: bool, decode: Decoder, jobs: int) -> int:
     """Write *image* to *out*; return how many bytes the artifact has.
 
     Raise ``BundleError`` if *out* is there already and not to be replaced (*force*), or cannot be written.
     """
-    out = Path(os.path.abspath(out))
+    out = out.absolute()
     check_output(out, form=form, force=force)
     try:
         if form == "tree":
@@ -106,7 +104,9 @@ def check_output(out: Path, *, form: Format, force: bool) -> None:
         try:
             open_carrier(str(out)).close()
         except ContentError:
-            raise BundleError(out, "is not a bundle, and stays", hint="remove it yourself, or choose another name") from None
+            raise BundleError(
+                out, "is not a bundle, and stays", hint="remove it yourself, or choose another name"
+            ) from None
 
 
 def _members(image: Image) -> dict[str, _Content]:
@@ -114,7 +114,9 @@ def _members(image: Image) -> dict[str, _Content]:
     index = {
         "schemaVersion": 2,
         "mediaType": INDEX_TYPE,
-        "manifests": [{"mediaType": MANIFEST_TYPE, "digest": image.digest, "size": len(_bytes_of(image, image.digest))}],
+        "manifests": [
+            {"mediaType": MANIFEST_TYPE, "digest": image.digest, "size": len(_bytes_of(image, image.digest))}
+        ],
     }
     named: dict[str, bytes] = {"__main__.py": _MAIN, "index.json": to_json(index), "oci-layout": LAYOUT}
     runtime = Path(bundler.runtime.__file__).parent
@@ -174,7 +176,7 @@ def _write_tree(image: Image, out: Path, *, force: bool, decode: Decoder, jobs: 
         loaded = load_image(blobs, image.digest)
         write_tree(loaded, blobs, staging.path, decode=decode, jobs=jobs)
         staging.publish(replace=force and out.exists())
-    return sum(file.size for file in loaded.index.files)
+    return sum(file.size for file in loaded.tree.files)
 
 
 class _Blobs(Carrier):

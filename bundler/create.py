@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING
 import zstandard
 
 from bundler.bytecode import find_compiler
-from bundler.caches import Cache
 from bundler.carriers import Format, check_output, write_carrier
 from bundler.decoders import decoder_for
 from bundler.fetch import fetch
 from bundler.images import assemble
 from bundler.indexes import IndexOptions
-from bundler.layers import BuiltLayer, LayerBuilder, LayerPlan, Settings, plan_layers
-from bundler.locks import Lock, Pin
+from bundler.layers import LayerBuilder, Settings, plan_layers
 from bundler.reporters import Reporter
 from bundler.resolve import resolve
 from bundler.runtime.errors import UsageError
@@ -33,9 +31,14 @@ from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
 from bundler.targets import needed_libc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import Executor, Future
 
     from bundler.bytecode import Compiler
+    from bundler.caches import Cache
+    from bundler.layers import LayerPlan
+    from bundler.locks import Lock, Pin
+    from bundler.packing import BuiltLayer
     from bundler.runtime.targets import Target
 
 
@@ -115,11 +118,9 @@ def create(
         options.target, mode=options.compile, python=options.target_python, jobs=jobs, environ=os.environ
     )
     with options.cache.in_use():
-        decoder = decoder_for(
-            options.target, cache=options.cache, indexes=options.indexes, offline=options.offline
-        )
+        decoder = decoder_for(options.target, cache=options.cache, indexes=options.indexes, offline=options.offline)
         clock.lap("prepare")
-        layers = _build_layers(locked.pins, compiler, options, jobs, reporter)
+        layers = _Layers(options, compiler, jobs, reporter).make(locked.pins)
         clock.lap("layers")
         documents = {LOCK_PATH: locked.to_embedded_toml().encode()}
         if decoder is not None:
@@ -140,9 +141,9 @@ def create(
         digest=image.digest,
         tree_digest=image.tree_digest,
         lock=locked,
-        bytecode=image.index.bytecode,
-        tree_size=sum(file.size for file in image.index.files),
-        files=len(image.index.files) + 1,
+        bytecode=image.tree.bytecode,
+        tree_size=sum(file.size for file in image.tree.files),
+        files=len(image.tree.files) + 1,
         layers=layers,
         seconds=clock.laps,
     )
@@ -164,71 +165,91 @@ class _Clock:
         self._last = now
 
 
-def _build_layers(
-    pins: Sequence[Pin], compiler: Compiler | None, options: Options, jobs: int, reporter: Reporter
-) -> tuple[BuiltLayer, ...]:
-    """Return the layers of *pins*, in the order of their plan."""
-    wheels: dict[Pin, Path] = {}
+class _Layers:
+    """The layers of a lock being made: those in the cache, and those whose wheels are arriving."""
 
-    def arrive(wanted: Sequence[Pin]) -> Iterator[Pin]:
-        for pin, path in fetch(
-            wanted, cache=options.cache, indexes=options.indexes, jobs=jobs, offline=options.offline, reporter=reporter
+    def __init__(self, options: Options, compiler: Compiler | None, jobs: int, reporter: Reporter) -> None:
+        self._options = options
+        self._compiler = compiler
+        self._jobs = jobs
+        self._reporter = reporter
+        self._wheels: dict[Pin, Path] = {}
+        self._built: dict[str, BuiltLayer] = {}
+        self._waiting: list[LayerPlan] = []
+        self._futures: dict[Future[BuiltLayer], LayerPlan] = {}
+
+    def make(self, pins: Sequence[Pin]) -> tuple[BuiltLayer, ...]:
+        """Return the layers of *pins*, in the order of their plan."""
+        plans = plan_layers(self._with_sizes(pins))
+        self._reporter.packing(len(plans), sum(plan.size for plan in plans))
+        with (
+            ThreadPoolExecutor(self._jobs, "compress") as compress,
+            ThreadPoolExecutor(self._jobs, "pack") as pack,
+            self._compiler or nullcontext(),
         ):
-            wheels[pin] = path
-            yield pin
+            builder = self._new_builder(compress)
+            self._take_cached(builder, plans)
+            try:
+                self._build(builder, pack)
+            except BaseException:
+                builder.stop()
+                pack.shutdown(wait=True, cancel_futures=True)
+                raise
+        return tuple(self._built[plan.name] for plan in plans)
 
-    # A plan needs sizes, and a lock may lack them.
-    for pin in list(arrive([pin for pin in pins if pin.size is None])):
-        path = wheels.pop(pin)
-        wheels[replace(pin, size=path.stat().st_size)] = path
-    known = {pin.sha256: pin for pin in wheels}
-    plans = plan_layers([known.get(pin.sha256, pin) for pin in pins])
-    reporter.packing(len(plans), sum(plan.size for plan in plans))
-    with (
-        ThreadPoolExecutor(jobs, "compress") as compress,
-        ThreadPoolExecutor(jobs, "pack") as pack,
-        compiler or nullcontext(),
-    ):
-        builder = LayerBuilder(
-            cache=options.cache,
-            target=options.target,
-            compiler=compiler,
-            settings=options.settings,
-            executor=compress,
-            ahead=jobs + 1,
-            warn=reporter.warning,
+    def _arrivals(self, wanted: Sequence[Pin]) -> Iterator[tuple[Pin, Path]]:
+        return fetch(
+            wanted,
+            cache=self._options.cache,
+            indexes=self._options.indexes,
+            jobs=self._jobs,
+            offline=self._options.offline,
+            reporter=self._reporter,
         )
-        built: dict[str, BuiltLayer] = {}
+
+    def _with_sizes(self, pins: Sequence[Pin]) -> list[Pin]:
+        """Return *pins* with their sizes, which a plan needs and a lock may lack."""
+        known = {}
+        for pin, path in self._arrivals([pin for pin in pins if pin.size is None]):
+            known[pin] = replace(pin, size=path.stat().st_size)
+            self._wheels[known[pin]] = path
+        return [known.get(pin, pin) for pin in pins]
+
+    def _new_builder(self, compress: Executor) -> LayerBuilder:
+        return LayerBuilder(
+            cache=self._options.cache,
+            target=self._options.target,
+            compiler=self._compiler,
+            settings=self._options.settings,
+            executor=compress,
+            ahead=self._jobs + 1,
+            warn=self._reporter.warning,
+        )
+
+    def _take_cached(self, builder: LayerBuilder, plans: Sequence[LayerPlan]) -> None:
         for plan in plans:
             if layer := builder.cached(plan):
-                built[plan.name] = layer
-                reporter.packed(plan.name, plan.size, cached=True)
-        waiting = [plan for plan in plans if plan.name not in built]
-        wanted = [pin for plan in waiting for pin in plan.pins if pin not in wheels]
-        futures: dict[Future[BuiltLayer], LayerPlan] = {}
+                self._built[plan.name] = layer
+                self._reporter.packed(plan.name, plan.size, cached=True)
+            else:
+                self._waiting.append(plan)
 
-        def start_what_is_complete() -> None:
-            for plan in [plan for plan in waiting if all(pin in wheels for pin in plan.pins)]:
-                waiting.remove(plan)
-                futures[pack.submit(builder.build, plan, wheels)] = plan
+    def _build(self, builder: LayerBuilder, pack: Executor) -> None:
+        """Build each layer as soon as its wheels are there."""
+        wanted = [pin for plan in self._waiting for pin in plan.pins if pin not in self._wheels]
+        self._start_complete(builder, pack)
+        for pin, path in self._arrivals(wanted):
+            self._wheels[pin] = path
+            self._start_complete(builder, pack)
+            for future in self._futures:
+                if future.done():
+                    future.result()  # an error of packing ends the downloads
+        for future in as_completed(self._futures):
+            plan = self._futures[future]
+            self._built[plan.name] = future.result()
+            self._reporter.packed(plan.name, plan.size, cached=False)
 
-        try:
-            start_what_is_complete()
-            for _ in arrive(wanted):
-                start_what_is_complete()
-                _raise_first(futures)
-            for future in as_completed(futures):
-                built[futures[future].name] = future.result()
-                reporter.packed(futures[future].name, futures[future].size, cached=False)
-        except BaseException:
-            builder.stop()
-            pack.shutdown(wait=True, cancel_futures=True)
-            raise
-    return tuple(built[plan.name] for plan in plans)
-
-
-def _raise_first(futures: Iterable[Future[BuiltLayer]]) -> None:
-    """Let an error of packing end the downloads."""
-    for future in futures:
-        if future.done():
-            future.result()
+    def _start_complete(self, builder: LayerBuilder, pack: Executor) -> None:
+        for plan in [plan for plan in self._waiting if all(pin in self._wheels for pin in plan.pins)]:
+            self._waiting.remove(plan)
+            self._futures[pack.submit(builder.build, plan, self._wheels)] = plan

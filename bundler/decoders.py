@@ -65,7 +65,13 @@ def cache_key(target: Target) -> str:
 def _from_wheel(target: Target, cache: Cache, indexes: IndexOptions, *, offline: bool) -> bytes:
     silent = Reporter()  # the decoder is no package of the user's
     lock = resolve(
-        [], requirement_files=[PINS], target=target, indexes=indexes, cache_dir=cache.root / "uv", offline=offline, reporter=silent
+        [],
+        requirement_files=[PINS],
+        target=target,
+        indexes=indexes,
+        cache_dir=cache.root / "uv",
+        offline=offline,
+        reporter=silent,
     )
     ((pin, path),) = fetch(lock.pins, cache=cache, indexes=indexes, jobs=1, offline=offline, reporter=silent)
     with Wheel.open(path, pin, warn=silent.warning) as wheel:

@@ -69,6 +69,7 @@ class Download:
         self._pin = pin
         self._url = url
         self._where = redacted(url)
+        self._limit = MAX_WHEEL if pin.size is None else pin.size
         self._part = part
         self._validator = part.with_suffix(".validator")
         self._transport = transport
@@ -94,10 +95,10 @@ class Download:
             raise
         except OSError as error:
             raise unwritable(self._part, error) from error
-        except BaseException:
-            if self._part.exists() and self._part.stat().st_size == 0:
-                self._remove()
-            raise
+        finally:
+            with contextlib.suppress(OSError):
+                if self._part.stat().st_size == 0:
+                    self._remove()
         self._validator.unlink(missing_ok=True)
 
     def _persist(self, file: BufferedRandom, patience: Patience) -> None:
@@ -188,9 +189,8 @@ class Download:
         """Add *chunk* to the part."""
         self._pause(0)
         size = self._size + len(chunk)
-        limit = MAX_WHEEL if self._pin.size is None else self._pin.size
-        if size > limit:
-            raise self._wrong("has more bytes than its lock says", f"{size} or more", f"{limit} bytes")
+        if size > self._limit:
+            raise self._wrong("has more bytes than its lock says", f"{size} or more", f"{self._limit} bytes")
         file.write(chunk)
         file.flush()
         self._digest.update(chunk)
@@ -222,13 +222,13 @@ class Download:
 
     def _resume(self, file: BufferedRandom) -> None:
         """Take up what an earlier process has left."""
-        while chunk := file.read(CHUNK):
+        while self._size <= self._limit and (chunk := file.read(CHUNK)):
             self._pause(0)
             self._digest.update(chunk)
             self._start = self._start or chunk[:512]
             self._size += len(chunk)
         self._reporter.received(self._pin, self._size)
-        if self._pin.size is not None and self._size > self._pin.size:
+        if self._size > self._limit:
             self._clear(file)
 
     def _clear(self, file: BufferedRandom) -> None:

@@ -47,7 +47,7 @@ class Image:
 
     digest: str
     tree_digest: str
-    index: Index
+    tree: Index
     manifest: Manifest
     blobs: Mapping[str, bytes | Path]
     crcs: Mapping[str, int]
@@ -113,7 +113,7 @@ def assemble(
     return Image(
         digest=digest_of(manifest_bytes),
         tree_digest=digest_of(tree),
-        index=index,
+        tree=index,
         manifest=manifest,
         blobs=blobs,
         crcs={layer.packed.descriptor.digest: layer.packed.crc for layer in layers},
@@ -153,4 +153,3 @@ def _merged(layers: tuple[BuiltLayer, ...]) -> tuple[Layer, ...]:
 def _gzip(data: bytes) -> bytes:
     compressor = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)  # a header without time stamp and name
     return compressor.compress(data) + compressor.flush()
-

@@ -28,7 +28,7 @@ from bundler.runtime.indexes import Distribution, Layer, directories_of
 from bundler.wheels import Wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from concurrent.futures import Executor, Future
     from pathlib import Path
 
@@ -42,6 +42,7 @@ LAYER_FORMAT = 1
 BIG_WHEEL = 1 << 20
 GROUPS = 8
 MAX_SOURCE = 16 << 20
+BATCH = 64  # sources compiled together; the bytes of the .pyc depend on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +70,14 @@ class LayerPlan:
 def plan_layers(pins: Sequence[Pin]) -> tuple[LayerPlan, ...]:
     """Group *pins*, whose sizes are known, into at most 99 layers."""
     most = MAX_LAYERS - 1 - GROUPS
-    big = sorted((pin for pin in pins if (pin.size or 0) >= BIG_WHEEL), key=lambda pin: (-(pin.size or 0), pin.name))[:most]
+    big = sorted((pin for pin in pins if (pin.size or 0) >= BIG_WHEEL), key=lambda pin: (-(pin.size or 0), pin.name))[
+        :most
+    ]
     plans = [LayerPlan(name=pin.name, pins=(pin,)) for pin in sorted(big, key=lambda pin: pin.name)]
     for group in range(GROUPS):
-        members = (pin for pin in pins if pin not in big and hashlib.sha256(pin.name.encode()).digest()[0] % GROUPS == group)
+        members = (
+            pin for pin in pins if pin not in big and hashlib.sha256(pin.name.encode()).digest()[0] % GROUPS == group
+        )
         if found := tuple(sorted(members, key=lambda pin: pin.name)):
             plans.append(LayerPlan(name=f"small-{group}", pins=found))
     return tuple(plans)
@@ -128,6 +133,14 @@ class LayerBuilder:
 
     def build(self, plan: LayerPlan, wheels: Mapping[Pin, Path]) -> BuiltLayer:
         """Build the layer of *plan* from the wheel files in *wheels*, and put it into the cache."""
+        try:
+            return self._build(plan, wheels)
+        except OSError as error:
+            where = error.filename or f"{self._cache.root}: layers"
+            hint = "free some space, or name another cache with --cache-dir"
+            raise BundleError(where, f"cannot be written: {error.strerror}", hint=hint) from error
+
+    def _build(self, plan: LayerPlan, wheels: Mapping[Pin, Path]) -> BuiltLayer:
         with ExitStack() as stack:
             opened = [stack.enter_context(Wheel.open(wheels[pin], pin, warn=self._warn)) for pin in plan.pins]
             new = stack.enter_context(self._cache.new_layer(self._key(plan)))
@@ -164,7 +177,8 @@ class _Content:
         self._compiler = compiler
         self._owners: dict[str, int] = {}
         self._rows: list[list[tuple[str, str, int]]] = [[] for _ in wheels]
-        self._bytecode: list[tuple[str, int, Future[bytes]]] = []
+        self._batches: list[list[tuple[str, bytes]]] = [[] for _ in wheels]
+        self._bytecode: list[tuple[int, list[str], Future[list[bytes]]]] = []
         self._files = sorted(self._unique(), key=lambda item: item[1].path)
         self._compiled = {path for _, file in self._files if (path := self._pyc_of(file)) is not None}
 
@@ -201,9 +215,8 @@ class _Content:
             if self._stopped.is_set():
                 raise BundleError("layer", "was not finished: another step has failed")
             self._add(packer, number, file)
-        for path, number, future in sorted(self._bytecode, key=lambda item: item[0]):
-            if data := future.result():
-                self._add_bytes(packer, number, path, data)
+        for path, number, data in sorted(self._compiled_files()):
+            self._add_bytes(packer, number, path, data)
         for number, path in sorted(enumerate(records), key=lambda item: item[1]):
             self._owners[path] = number
             data = record_text(self._rows[number], self.wheels[number].dist_info)
@@ -214,16 +227,36 @@ class _Content:
         pyc = self._pyc_of(file)
         if pyc is not None and self._compiler is not None:
             source = b"".join(chunks)
-            self._bytecode.append((pyc, number, self._compiler.submit(file.path, source)))
+            self._batches[number].append((file.path, source))
+            if len(self._batches[number]) == BATCH:
+                self._submit(number)
             chunks = (source,)
         self._rows[number].append((file.path, file.sha256, file.size))
         packer.add(file.path, size=file.size, sha256=file.sha256, executable=file.executable, chunks=chunks)
+
+    def _submit(self, number: int) -> None:
+        """Compile what has gathered of the wheel *number*."""
+        batch, self._batches[number] = self._batches[number], []
+        if batch and self._compiler is not None:
+            paths = [self._compiler.pyc_path(path) for path, _ in batch]
+            self._bytecode.append((number, paths, self._compiler.submit(batch)))
+
+    def _compiled_files(self) -> Iterator[tuple[str, int, bytes]]:
+        for number in range(len(self.wheels)):
+            self._submit(number)
+        for number, paths, future in self._bytecode:
+            yield from ((path, number, data) for path, data in zip(paths, future.result(), strict=True) if data)
 
     def _add_bytes(self, packer: Packer, number: int, path: str, data: bytes) -> None:
         sha256 = hashlib.sha256(data).hexdigest()
         self._owners[path] = number
         self._rows[number].append((path, sha256, len(data)))
         packer.add(path, size=len(data), sha256=sha256, executable=False, chunks=(data,))
+
+    @property
+    def paths(self) -> Container[str]:
+        """The paths of all files."""
+        return self._owners.keys()
 
     def owners_of(self, packed: Packed) -> list[int]:
         """Return the number of the wheel of each file of *packed*."""
@@ -243,7 +276,10 @@ def conflict(path: str, first: str, second: str) -> ContentError:
 
 def _to_json(packed: Packed, content: _Content) -> dict[str, Any]:
     owners = content.owners_of(packed)
-    sizes = [sum(file.size for file, owner in zip(packed.files, owners, strict=True) if owner == n) for n in range(len(content.wheels))]
+    sizes = [
+        sum(file.size for file, owner in zip(packed.files, owners, strict=True) if owner == n)
+        for n in range(len(content.wheels))
+    ]
     return {
         "descriptor": packed.descriptor.to_json(),
         "crc": packed.crc,
@@ -256,7 +292,10 @@ def _to_json(packed: Packed, content: _Content) -> dict[str, Any]:
             for n, wheel in enumerate(content.wheels)
         ],
         "console_scripts": {
-            name: value for wheel in content.wheels for name, value in scripts_of(wheel.entry_points).items()
+            name: value
+            for wheel in content.wheels
+            for name, value in scripts_of(wheel.entry_points).items()
+            if f"bin/{name}" in content.paths
         },
     }
 

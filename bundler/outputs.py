@@ -19,7 +19,9 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise BundleError(path, f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise BundleError(path, "is not UTF-8 text", got=f"byte {error.object[error.start]:#04x} at {error.start}") from None
+        raise BundleError(
+            path, "is not UTF-8 text", got=f"byte {error.object[error.start]:#04x} at {error.start}"
+        ) from None
 
 
 def write_text(path: Path, text: str) -> None:

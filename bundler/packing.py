@@ -41,7 +41,10 @@ class Packed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltLayer:
-    """A layer in the cache, and what was installed into it. *owners* says, for each file, which distribution it belongs to."""
+    """A layer in the cache, and what was installed into it.
+
+    *owners* says, for each file, which distribution it belongs to.
+    """
 
     name: str
     packed: Packed

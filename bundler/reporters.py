@@ -15,25 +15,25 @@ class Reporter:
     """Hears everything and says nothing."""
 
     def resolving(self, requirements: int) -> None:
-        """Resolution of *requirements* starts."""
+        """Hear that *requirements* requirements and files are about to be resolved."""
 
     def resolved(self, lock: Lock) -> None:
-        """Resolution has given *lock*."""
+        """Hear that resolution has given *lock*."""
 
     def fetching(self, pins: int, size: int) -> None:
-        """Downloading starts: so many wheels, so many bytes in all where known."""
+        """Hear that so many wheels are about to be fetched, of so many bytes in all where that is known."""
 
     def received(self, pin: Pin, size: int) -> None:
-        """*size* more bytes of *pin* have arrived; negative when a download starts again."""
+        """Hear that *size* more bytes of *pin* have arrived; negative when a download starts again."""
 
     def fetched(self, pin: Pin, *, cached: bool) -> None:
-        """*pin* is complete and verified."""
+        """Hear that *pin* is complete and verified."""
 
     def packing(self, layers: int, size: int) -> None:
-        """Packing starts: so many layers, made from so many bytes of wheels."""
+        """Hear that so many layers are about to be made, from so many bytes of wheels."""
 
     def packed(self, layer: str, size: int, *, cached: bool) -> None:
-        """The layer named *layer*, made from *size* bytes of wheels, is complete."""
+        """Hear that the layer named *layer*, made from *size* bytes of wheels, is complete."""
 
     def warning(self, text: str) -> None:
-        """Something is odd, but not wrong enough to stop."""
+        """Hear that something is odd, but not wrong enough to stop."""

@@ -91,17 +91,17 @@ class Transport:
 
         Raise ``Hiccup`` or ``BundleError`` for anything else.
         """
-        where = url
+        where, own = split_login(url)
+        place = origin(where)
         for _ in range(MAX_REDIRECTS + 1):
-            # A login that a server has put into a redirect is not the user's.
-            bare, own = split_login(where)
-            response = self._authorized(bare, own if where == url else None, headers)
+            response = self._authorized(where, own if origin(where) == place else None, headers)
             target = response.headers.get("Location")
             if response.status not in _REDIRECTS or not target:
-                _check_status(response, bare)
+                _check_status(response, where)
                 return response
             response.close()
-            where = _redirected(bare, target)
+            # A login that a server has put into a redirect is not the user's.
+            where, _ = split_login(_redirected(where, target))
         raise BundleError(redacted(url), "redirects without end", want=f"at most {MAX_REDIRECTS} redirects")
 
     def _authorized(self, url: str, own: Login | None, headers: Mapping[str, str]) -> BaseHTTPResponse:
@@ -142,12 +142,12 @@ class Transport:
     def _new_manager(self, proxy: str | None, trusted: bool) -> PoolManager:
         timeout = self._indexes.timeout
         context = self._context(trusted)
-        options = {
+        options: dict[str, object] = {
             "ssl_context": context,
             "timeout": Timeout(connect=min(timeout, _CONNECT_TIMEOUT), read=timeout),
             "maxsize": 1,
         }
-        address = None
+        address: str | None = None
         if proxy is not None:
             address, login = split_login(proxy)
             options["proxy_ssl_context"] = context if not trusted else self._context(trusted=False)

@@ -42,6 +42,7 @@ _ENCRYPTION_FLAGS = 0x1 | 0x40 | 0x2000
 _FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 _USUAL_EXTRA = 64
+_NEWEST = 63  # 6.3, in tenths; readers refuse what needs more
 
 
 class Source:
@@ -163,7 +164,7 @@ def _read_directory(source: Source) -> tuple[list[Entry], int]:
 def _parse_central(source: Source, directory: bytes, at: int) -> tuple[Entry, int]:
     """Return the entry at *at* of the directory, and where the next one starts."""
     fields = _CENTRAL.unpack_from(directory, at)
-    signature, _, _, flags, method, _, _, crc, packed, plain, n, extra, remark, disk, _, external, offset = fields
+    signature, _, needed, flags, method, _, _, crc, packed, plain, n, extra, remark, disk, _, external, offset = fields
     at += _CENTRAL.size
     raw_name = directory[at : at + n]
     extras = directory[at + n : at + n + extra]
@@ -180,6 +181,8 @@ def _parse_central(source: Source, directory: bytes, at: int) -> tuple[Entry, in
         raise source.fault("is encrypted", "A3", entry.label)
     if flags & ~(_DESCRIPTOR_FLAG | UTF8_FLAG | _LEVEL_FLAGS):
         raise source.fault(f"has flags that are not understood: {flags:#x}", "A3", entry.label)
+    if needed & 0xFF > _NEWEST:
+        raise source.fault(f"needs a newer version of the format: {needed & 0xFF}", "A3", entry.label)
     if method not in (STORED, DEFLATED):
         raise source.fault(f"is neither stored nor deflated, but compressed by method {method}", "A6", entry.label)
     if method == STORED and packed != plain:

@@ -86,7 +86,11 @@ def measure(work: Path, options: argparse.Namespace) -> Results:
     lock = work / "pylock.toml"
     requirements = ROOT / "fixtures" / "requirements" / f"{options.set}.txt"
     subprocess.run([BUNDLE, "lock", "-q", "-r", requirements, "-o", lock, "--cache-dir", cache], check=True)
-    subprocess.run([BUNDLE, "create", "-q", "--lock", lock, "-o", work / "warm.pyz", "--cache-dir", cache], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [BUNDLE, "create", "-q", "--lock", lock, "-o", work / "warm.pyz", "--cache-dir", cache],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     wheels_of(lock, cache, wheels)
     (work / "warm.pyz").unlink()
     names = sorted(str(path) for path in wheels.iterdir())
@@ -125,7 +129,15 @@ def fresh_cache(cache: Path) -> None:
 
 def environment(work: Path) -> dict[str, str]:
     """Return an environment in which no tool finds what an earlier run has left."""
-    return {**os.environ, "PEX_ROOT": str(work / "pex-root"), "SHIV_ROOT": str(work / "shiv-root"), "HOME": str(work), "UV_CACHE_DIR": str(work / "uv-cache"), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
+    return {
+        **os.environ,
+        "PEX_ROOT": str(work / "pex-root"),
+        "SHIV_ROOT": str(work / "shiv-root"),
+        "HOME": str(work),
+        "UV_CACHE_DIR": str(work / "uv-cache"),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": "",
+    }
 
 
 def creators(python: str, peers: Path, lock: Path, cache: Path, wheels: Path, names: list[str]) -> dict:
@@ -133,7 +145,18 @@ def creators(python: str, peers: Path, lock: Path, cache: Path, wheels: Path, na
 
     def bundle(*more: str):
         return lambda out: [
-            BUNDLE, "create", "-q", "--lock", lock, "--offline", "-o", out.with_suffix(".pyz"), "--force", "--cache-dir", cache, *more
+            BUNDLE,
+            "create",
+            "-q",
+            "--lock",
+            lock,
+            "--offline",
+            "-o",
+            out.with_suffix(".pyz"),
+            "--force",
+            "--cache-dir",
+            cache,
+            *more,
         ]
 
     uv_tar = (
@@ -146,10 +169,23 @@ def creators(python: str, peers: Path, lock: Path, cache: Path, wheels: Path, na
         "bundle, no .pyc": bundle("--compile", "never"),
         "uv + tar|zstd -9": lambda out: ["bash", "-c", uv_tar.format(out=out, more="")],
         "uv --compile + tar|zstd -9": lambda out: ["bash", "-c", uv_tar.format(out=out, more="--compile-bytecode")],
-        "pex": lambda out: ["bash", "-c", f"rm -rf pex-root; {peers}/pex --python {python} --no-index -f {wheels} --intransitive -o {out} " + " ".join(names)],
-        "shiv": lambda out: ["bash", "-c", f"{peers}/shiv --python {python} --no-deps --no-index -o {out} " + " ".join(names)]
-        if os.path.exists(f"{python}-shiv")
-        else ["bash", "-c", f"rm -rf shiv-site; {python} -m pip install -q --no-compile --no-deps --no-index --target shiv-site " + " ".join(names) + f" && {peers}/shiv --python {python} --site-packages shiv-site --reproducible -o {out}"],
+        "pex": lambda out: [
+            "bash",
+            "-c",
+            f"rm -rf pex-root; {peers}/pex --python {python} --no-index -f {wheels} --intransitive -o {out} "
+            + " ".join(names),
+        ],
+        "shiv": lambda out: (
+            ["bash", "-c", f"{peers}/shiv --python {python} --no-deps --no-index -o {out} " + " ".join(names)]
+            if os.path.exists(f"{python}-shiv")
+            else [
+                "bash",
+                "-c",
+                f"rm -rf shiv-site; {python} -m pip install -q --no-compile --no-deps --no-index --target shiv-site "
+                + " ".join(names)
+                + f" && {peers}/shiv --python {python} --site-packages shiv-site --reproducible -o {out}",
+            ]
+        ),
     }
 
 
@@ -165,7 +201,11 @@ def boot(results: Results, tools: list[str], work: Path, python: str, imports: s
         if tool.startswith("bundle"):
             command = [python, out.with_suffix(".pyz"), "run", "--", "python", code]
         elif tool.startswith("uv"):
-            command = ["bash", "-c", f"mkdir plain && zstd -q -d -c {out} | tar -C plain -x && PYTHONPATH=plain {python} -B {code}"]
+            command = [
+                "bash",
+                "-c",
+                f"mkdir plain && zstd -q -d -c {out} | tar -C plain -x && PYTHONPATH=plain {python} -B {code}",
+            ]
         else:
             env["PEX_INTERPRETER"] = env["SHIV_INTERPRETER"] = "1"
             command = [python, out, code]
@@ -188,23 +228,43 @@ def remove(path: Path) -> None:
 
 def report(results: Results, options: argparse.Namespace) -> None:
     """Print the table."""
-    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
-    print(f"set {options.set}, {options.rounds} rounds, medians; {os.cpu_count()} × {cpu}, {options.on}, Python {platform.python_version()}")
+    cpu = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "",
+    )
+    print(
+        f"set {options.set}, {options.rounds} rounds, medians; {os.cpu_count()} × {cpu}, {options.on}, Python {platform.python_version()}"
+    )
     print(f"wheels: {results.sizes['wheels'] / 1e6:.1f} MB\n")
-    print(f"{'workload':<12}{'tool':<28}{'seconds':>9}{'spread':>8}{'× bundle':>10}{'peak MiB':>10}{'MB':>8}{'× wheels':>10}")
+    print(
+        f"{'workload':<12}{'tool':<28}{'seconds':>9}{'spread':>8}{'× bundle':>10}{'peak MiB':>10}{'MB':>8}{'× wheels':>10}"
+    )
     rows = []
-    for (workload, tool), seconds in sorted(results.seconds.items(), key=lambda item: (item[0][0], statistics.median(item[1]))):
+    for (workload, tool), seconds in sorted(
+        results.seconds.items(), key=lambda item: (item[0][0], statistics.median(item[1]))
+    ):
         median = statistics.median(seconds)
         reference = statistics.median(results.seconds.get((workload, "bundle"), [median]))
         size = results.sizes[tool] if workload == "create" else None
         spread = (max(seconds) - min(seconds)) / median
-        rows.append({"workload": workload, "tool": tool, "median": median, "seconds": seconds, "peak_mib": results.memory[workload, tool], "size": size})
+        rows.append(
+            {
+                "workload": workload,
+                "tool": tool,
+                "median": median,
+                "seconds": seconds,
+                "peak_mib": results.memory[workload, tool],
+                "size": size,
+            }
+        )
         print(
             f"{workload:<12}{tool:<28}{median:>9.2f}{spread:>8.0%}{median / reference:>10.2f}{results.memory[workload, tool]:>10.0f}"
             + (f"{size / 1e6:>8.1f}{size / results.sizes['wheels']:>10.2f}" if size else "")
         )
     if options.json:
-        options.json.write_text(json.dumps({"set": options.set, "wheels": results.sizes["wheels"], "rows": rows}, indent=2) + "\n")
+        options.json.write_text(
+            json.dumps({"set": options.set, "wheels": results.sizes["wheels"], "rows": rows}, indent=2) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -37,7 +37,5 @@ def target_of(version: str):
 
     package = Path(__file__).parent.parent / "bundler"
     code = "import sys; sys.path.insert(0, sys.argv[1]); from runtime.targets import this_target; print(*this_target())"
-    answer = subprocess.run(
-        [python(version), "-I", "-c", code, package], capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([python(version), "-I", "-c", code, package], capture_output=True, text=True, check=True)
     return Target(*answer.stdout.split())

@@ -11,7 +11,9 @@ from bundler.bytecode import find_compiler, find_interpreter
 from bundler.runtime.errors import TargetError
 from bundler.targets import PRESETS
 
-SOURCE = b'"""A docstring."""\nx = {"b", "a", "c", "d"}\ndef f(a, *, b=(1, 2)):\n    return frozenset({"x", "y", "z"})\n'
+SOURCE = (
+    b'"""A docstring."""\nx = {"b", "a", "c", "d"}\ndef f(a, *, b=(1, 2)):\n    return frozenset({"x", "y", "z"})\n'
+)
 
 
 def compiler(version, jobs=2):
@@ -23,13 +25,15 @@ def compiler(version, jobs=2):
 @pytest.mark.parametrize("version", ["3.7", "3.9", "3.13"])
 def test_the_target_imports_the_pyc_without_its_source_being_looked_at(version, tmp_path):
     with compiler(version) as made:
-        data = made.submit("site-packages/mod.py", b"value = 42\n").result()
+        (data,) = made.submit([("site-packages/mod.py", b"value = 42\n")]).result()
         pyc = tmp_path / Path(made.pyc_path("site-packages/mod.py")).relative_to("site-packages")
     pyc.parent.mkdir()
     pyc.write_bytes(data)
     (tmp_path / "mod.py").write_text("value = 0  # newer, and of another size\n")
     code = "import mod; print(mod.value, mod.__cached__ or '', mod.__file__)"
-    answer = subprocess.run([python(version), "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [python(version), "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     value, cached, file = answer.stdout.split()
     assert value == "42"
     assert cached.endswith(pyc.name)
@@ -38,17 +42,16 @@ def test_the_target_imports_the_pyc_without_its_source_being_looked_at(version, 
 
 @pytest.mark.parametrize("version", ["3.7", "3.8", "3.12", "3.13"])
 def test_the_same_source_gives_the_same_bytes_in_any_order_and_process(version):
-    sources = {f"site-packages/m{n}.py": SOURCE + b"y = %d\n" % n for n in range(20)}
+    batches = [[(f"site-packages/m{n}_{k}.py", SOURCE + b"y = %d\n" % k) for k in range(5)] for n in range(20)]
     with compiler(version, jobs=1) as one, compiler(version, jobs=4) as four:
-        forward = {path: one.submit(path, source) for path, source in sources.items()}
-        backward = {path: four.submit(path, source) for path, source in reversed(sources.items())}
-        for path in sources:
-            assert forward[path].result() == backward[path].result()
+        forward = [one.submit(batch) for batch in batches]
+        backward = [four.submit(batch) for batch in reversed(batches)]
+        assert [future.result() for future in forward] == [future.result() for future in reversed(backward)]
 
 
 def test_no_path_of_this_host_is_in_the_bytes():
     with compiler("3.7") as made:
-        data = made.submit("site-packages/mod.py", SOURCE).result()
+        (data,) = made.submit([("site-packages/mod.py", SOURCE)]).result()
     assert b"site-packages/mod.py" in data
     assert os.getcwd().encode() not in data
     assert b"/tmp" not in data
@@ -56,9 +59,10 @@ def test_no_path_of_this_host_is_in_the_bytes():
 
 def test_a_source_that_does_not_compile_has_no_pyc():
     with compiler("3.7") as made:
-        assert made.submit("site-packages/old.py", b"print 'python 2'\n").result() == b""
-        assert made.submit("site-packages/null.py", b"x = '\0'\n").result() == b""
-        assert made.submit("site-packages/fine.py", b"x = 1\n").result() != b""
+        sources = [b"print 'python 2'\n", b"x = '\0'\n", b"x = 1\n"]
+        old, null, fine = made.submit([(f"site-packages/{n}.py", source) for n, source in enumerate(sources)]).result()
+    assert (old, null) == (b"", b"")
+    assert fine != b""
 
 
 def test_an_interpreter_of_another_version_is_refused():

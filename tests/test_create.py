@@ -33,12 +33,18 @@ def wheels(tmp_path):
     directory.mkdir()
     generator = random.Random(5)
     return [
-        make_wheel(directory, "alpha", "1.0", {"alpha.py": b"import beta\nvalue = beta.value + 1\n"}, requires=["beta"]),
+        make_wheel(
+            directory, "alpha", "1.0", {"alpha.py": b"import beta\nvalue = beta.value + 1\n"}, requires=["beta"]
+        ),
         make_wheel(
             directory,
             "beta",
             "2.0",
-            {"beta/__init__.py": b"value = 41\n", "beta/data.txt": b"text", "beta-2.0.data/scripts/beta-tool": b"#!python\nprint('tool')\n"},
+            {
+                "beta/__init__.py": b"value = 41\n",
+                "beta/data.txt": b"text",
+                "beta-2.0.data/scripts/beta-tool": b"#!python\nprint('tool')\n",
+            },
             entry_points="[console_scripts]\nbeta = beta.cli:main\n",
         ),
         make_wheel(directory, "big", "3.0", {"big.bin": generator.randbytes(3 << 20), "big.py": b"x = 1\n"}),
@@ -59,7 +65,18 @@ def test_a_bundle_boots_on_its_target(locked, cache, tmp_path):
     assert bundle.bytecode is not None
     verify(str(bundle.path), bundle.digest)
     answer = subprocess.run(
-        [python("3.7"), bundle.path, "run", "--expect", bundle.digest, "--", "python", "-v", "-c", "import alpha; print(alpha.value)"],
+        [
+            python("3.7"),
+            bundle.path,
+            "run",
+            "--expect",
+            bundle.digest,
+            "--",
+            "python",
+            "-v",
+            "-c",
+            "import alpha; print(alpha.value)",
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -126,8 +143,27 @@ def test_two_creates_of_one_lock_are_identical(locked, cache, tmp_path, form):
         shutil.rmtree(blob.parent)
     target = tmp_path / "target.json"
     target.write_text(json.dumps(locked.target.to_json()))
-    command = [sys.executable, "-c", "from bundler.cli import main; main()", "create", "--lock", "pylock.toml", "--jobs", "3"]
-    command += ["-o", "deps" if form != "pyz" else "deps.pyz", "--format", form, "--cache-dir", cold, "--no-index", "--target", target]
+    command = [
+        sys.executable,
+        "-c",
+        "from bundler.cli import main; main()",
+        "create",
+        "--lock",
+        "pylock.toml",
+        "--jobs",
+        "3",
+    ]
+    command += [
+        "-o",
+        "deps" if form != "pyz" else "deps.pyz",
+        "--format",
+        form,
+        "--cache-dir",
+        cold,
+        "--no-index",
+        "--target",
+        target,
+    ]
     environment = {**os.environ, "PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
     subprocess.run(command, cwd=other, env=environment, umask=0o077, check=True, capture_output=True)
     assert everything(other / ("deps" if form != "pyz" else "deps.pyz")) == everything(first.path)
@@ -249,19 +285,54 @@ def test_require_without_the_targets_interpreter_is_refused(locked, cache, tmp_p
     assert caught.value.exit_code == 5
 
 
-def test_d26_a_full_disk_leaves_nothing_behind(locked, cache, tmp_path):
-    """A file size limit stands for a full disk: the write fails in the middle."""
+ON_A_SMALL_DISK = 'mount -t tmpfs -o size=1m tmpfs "$1" && cd "$2" && shift 2 && exec "$@"'
+
+
+@pytest.mark.parametrize("full", ["output", "cache"])
+@pytest.mark.parametrize("form", ["pyz", "packed", "tree"])
+def test_d26_a_full_disk_leaves_nothing_behind(locked, cache, tmp_path, form, full):
+    """The output, or the cache with the layers, is on a real file system of 1 MiB."""
     (tmp_path / "pylock.toml").write_text(locked.to_toml())
     (tmp_path / "target.json").write_text(json.dumps(locked.target.to_json()))
-    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)); "
-    command = [sys.executable, "-c", limit + "import sys; from bundler.cli import main; sys.exit(main())", "create", "--no-index"]
-    command += ["--lock", "pylock.toml", "-o", "deps.pyz", "--cache-dir", str(cache.root), "--target", "target.json"]
-    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert answer.returncode == 1
-    assert "cannot be written" in answer.stderr
+    out = tmp_path / "out"
+    out.mkdir()
+    place = out if full == "output" else cache.root / "temporary"
+    place.mkdir(exist_ok=True)
+    check = 'import sys, os; from bundler.cli import main; code = main(); print(os.listdir("out")); sys.exit(code)'
+    command = [sys.executable, "-c", check, "create", "--no-index", "--lock", "pylock.toml", "-o", "out/deps" + ".pyz" * (form == "pyz")]
+    command += ["--format", form, "--cache-dir", str(cache.root), "--target", "target.json", "-q"]
+    wrapped = ["unshare", "-rm", "bash", "-c", ON_A_SMALL_DISK, "bash", str(place), str(tmp_path), *command]
+    answer = subprocess.run(wrapped, capture_output=True, text=True, check=False)
+    assert answer.returncode == (6 if form == "tree" and full == "output" else 1), answer.stderr
+    assert "No space left on device" in answer.stderr
     assert "Traceback" not in answer.stderr
-    assert not (tmp_path / "deps.pyz").exists()
-    assert not list(tmp_path.glob(".deps*"))
+    assert answer.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+def test_d30_an_interrupted_create_leaves_nothing_behind(locked, cache, tmp_path, signal_name):
+    """The signal arrives while layers are being compressed."""
+    import signal
+    import time
+
+    slow = pin_of(make_wheel(tmp_path / "wheels", "slow", "1.0", {"slow.txt": b"".join(b"%d " % n for n in range(4 << 20))}))
+    pins = tuple(sorted((*locked.pins, slow), key=lambda pin: pin.name))
+    (tmp_path / "pylock.toml").write_text(replace(locked, pins=pins).to_toml())
+    (tmp_path / "target.json").write_text(json.dumps(locked.target.to_json()))
+    before = sorted(path.name for path in tmp_path.iterdir())
+    command = [sys.executable, "-c", "import sys; from bundler.cli import main; sys.exit(main())", "create", "--no-index"]
+    command += ["--lock", "pylock.toml", "-o", "deps.pyz", "--cache-dir", str(cache.root), "--target", "target.json", "--level", "19"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while "packed" not in (line := process.stderr.readline()):
+        assert line, "it ended too early"
+    time.sleep(0.2)
+    process.send_signal(getattr(signal, signal_name))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.endswith("interrupted: nothing was left behind\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    leftovers = [path for path in cache.root.rglob("*") if "partial" in path.name or "slow" in path.name]
+    assert leftovers == []
 
 
 def test_layers_are_planned_by_names_and_sizes_alone(locked):

@@ -87,7 +87,11 @@ def test_one_changed_byte_of_any_blob_is_named(sklearn, tmp_path):
     import zipfile
 
     with zipfile.ZipFile(copy) as archive:
-        blobs = [(info.filename, info.header_offset + 30 + len(info.filename), info.file_size) for info in archive.infolist() if info.filename.startswith("blobs/")]
+        blobs = [
+            (info.filename, info.header_offset + 30 + len(info.filename), info.file_size)
+            for info in archive.infolist()
+            if info.filename.startswith("blobs/")
+        ]
     for name, start, size in blobs:
         with copy.open("r+b") as file:
             file.seek(start + size // 2)
@@ -112,9 +116,21 @@ def test_boots_in_a_root_with_cpython_37_and_its_libraries_only(sklearn, tmp_pat
     command += ["--ro-bind", home, home, "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
     for library in libraries:
         command += ["--ro-bind", os.path.realpath(library), library]
-    command += ["--ro-bind", path, "/deps.pyz", "--ro-bind", tmp_path / "fit.py", "/fit.py", "--remount-ro", "/", "--clearenv"]
+    command += [
+        "--ro-bind",
+        path,
+        "/deps.pyz",
+        "--ro-bind",
+        tmp_path / "fit.py",
+        "/fit.py",
+        "--remount-ro",
+        "/",
+        "--clearenv",
+    ]
     program = [home / "bin" / "python3.7", "/deps.pyz", "run", "--expect", facts["digest"], "--", "python", "/fit.py"]
-    answer = subprocess.run(list(map(str, [*command, *program])), capture_output=True, text=True, check=False, timeout=300)
+    answer = subprocess.run(
+        list(map(str, [*command, *program])), capture_output=True, text=True, check=False, timeout=300
+    )
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout == "(1,) (1,) 0.5 1.3.5\n"
 
@@ -129,7 +145,15 @@ def libraries_of(home):
             if path and not path.startswith(str(home)):
                 found.add(path)
     # What wheels may expect of any glibc system (the manylinux policies).
-    for name in ("libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1", "libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1"):
+    for name in (
+        "libdl.so.2",
+        "libpthread.so.0",
+        "librt.so.1",
+        "libutil.so.1",
+        "libstdc++.so.6",
+        "libgcc_s.so.1",
+        "libgomp.so.1",
+    ):
         found |= {str(path) for path in Path("/lib/x86_64-linux-gnu").glob(name)}
         found |= {str(path) for path in Path("/usr/lib/x86_64-linux-gnu").glob(name)}
     return {path for path in found if "zstd" not in path}
@@ -147,7 +171,15 @@ def web(tmp_path_factory, builder_cache):
 
 def test_backports_are_there_for_37_and_not_for_312(web):
     directory, old, new = web
-    backports = {"exceptiongroup", "importlib-metadata", "importlib-resources", "pkgutil-resolve-name", "tomli", "typing-extensions", "zipp"}
+    backports = {
+        "exceptiongroup",
+        "importlib-metadata",
+        "importlib-resources",
+        "pkgutil-resolve-name",
+        "tomli",
+        "typing-extensions",
+        "zipp",
+    }
     assert backports <= {package["name"] for package in old["packages"]}
     assert not backports & {package["name"] for package in new["packages"]}
     code = "import pytest, jsonschema, flask; print(pytest.__version__, flask.Flask('x').name)"
@@ -170,7 +202,14 @@ def test_another_host_python_gives_the_same_tree_digest(version, sklearn, builde
     venv = tmp_path / "venv"
     subprocess.run([python(version), "-m", "venv", venv], check=True)
     subprocess.run([venv / "bin" / "python", "-m", "pip", "install", "--quiet", ROOT], check=True)
-    facts = create(tmp_path / "deps.pyz", "-r", REQUIREMENTS / "sklearn.txt", cache=tmp_path / "cache", builder=str(venv / "bin" / "python"), cwd=tmp_path)
+    facts = create(
+        tmp_path / "deps.pyz",
+        "-r",
+        REQUIREMENTS / "sklearn.txt",
+        cache=tmp_path / "cache",
+        builder=str(venv / "bin" / "python"),
+        cwd=tmp_path,
+    )
     assert facts["tree_digest"] == sklearn[1]["tree_digest"]
 
 

@@ -88,7 +88,9 @@ def test_zstd_itself_reads_a_layer(tmp_path):
     assert hashlib.sha256((tmp_path / "layer.tar").read_bytes()).hexdigest() == packed.diff_id[7:]
 
 
-@pytest.mark.parametrize("path", ["site-packages/" + "d/" * 60 + "name", "site-packages/" + "x" * 200, "site-packages/ünï"])
+@pytest.mark.parametrize(
+    "path", ["site-packages/" + "d/" * 60 + "name", "site-packages/" + "x" * 200, "site-packages/ünï"]
+)
 def test_long_and_foreign_names_survive_in_the_tar(path):
     packed, blob = pack({path: b"data"})
     with tarfile.open(fileobj=io.BytesIO(unpacked(packed, blob))) as reader:

@@ -17,8 +17,12 @@ HELP = "show or trim what the builder keeps between runs"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("action", choices=("info", "prune", "clear"), help="what to do")
-    parser.add_argument("--max-age", metavar="DAYS", type=float, default=30, help="prune: keep what was used since (default: 30)")
-    parser.add_argument("--max-size", metavar="MB", type=float, help="prune: keep at most this much, the latest used first")
+    parser.add_argument(
+        "--max-age", metavar="DAYS", type=float, default=30, help="prune: keep what was used since (default: 30)"
+    )
+    parser.add_argument(
+        "--max-size", metavar="MB", type=float, help="prune: keep at most this much, the latest used first"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     add_cache(parser)
 
@@ -29,17 +33,18 @@ def run(options: argparse.Namespace) -> int:
     if options.action == "info":
         usage = cache.info()
         if options.json:
-            facts = {kind: {"entries": item.entries, "size": item.size} for kind, item in usage.items()}
+            facts = {kind: {"count": item.count, "size": item.size} for kind, item in usage.items()}
             print(json.dumps({"path": str(cache.root), **facts}, indent=2))
             return 0
         print(cache.root)
         for kind, item in usage.items():
-            print(f"  {kind:<9} {item.entries:>6}  {item.size / 1e6:>10.1f} MB")
+            print(f"  {kind:<9} {item.count:>6}  {item.size / 1e6:>10.1f} MB")
         return 0
     if options.action == "clear":
-        freed = cache.clear()
+        removed = cache.clear()
     else:
         size = None if options.max_size is None else int(options.max_size * 1e6)
-        freed = cache.prune(max_age=options.max_age * 86400, max_size=size)
+        removed = cache.prune(max_age=options.max_age * 86400, max_bytes=size)
+    freed = sum(item.size for item in removed.values())
     print(json.dumps({"freed": freed}) if options.json else f"{cache.root}: freed {freed / 1e6:.1f} MB")
     return 0

@@ -17,6 +17,7 @@ from bundler.runtime.errors import UsageError
 if TYPE_CHECKING:
     import argparse
 
+    from bundler.carriers import Format
     from bundler.create import Bundle
 
 NAME = "create"
@@ -28,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_requirements(parser)
     parser.add_argument("--lock", metavar="FILE", type=Path, help="take the pins of this pylock.toml instead")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the bundle to write")
-    parser.add_argument("--format", choices=("pyz", "packed", "tree"), help="one file, a few files, or unpacked (default: pyz)")
+    parser.add_argument(
+        "--format", choices=("pyz", "packed", "tree"), help="one file, a few files, or unpacked (default: pyz)"
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
@@ -36,11 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("contents")
     group.add_argument("--exclude", metavar="GLOB", action="append", default=[], help="leave out files of the tree")
     group.add_argument(
-        "--compile", choices=("auto", "require", "never"), default="auto", help="add .pyc files (auto: if the target's Python is at hand)"
+        "--compile",
+        choices=("auto", "require", "never"),
+        default="auto",
+        help="add .pyc files (auto: if the target's Python is at hand)",
     )
     group.add_argument("--target-python", metavar="PATH", type=Path, help="the interpreter that compiles them")
     group.add_argument("--level", metavar="N", type=_level, default=9, help="zstd level, 1 to 19 (default: 9)")
-    group.add_argument("--jobs", metavar="N", type=_jobs, default=0, help="how much to do at once (default: one per processor)")
+    group.add_argument(
+        "--jobs", metavar="N", type=_jobs, default=0, help="how much to do at once (default: one per processor)"
+    )
     add_indexes(parser)
     add_cache(parser)
 
@@ -61,7 +69,7 @@ def _jobs(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    form = options.format or "pyz"
+    form: Format = options.format or "pyz"
     if options.output.suffix == ".pyz" and form != "pyz":
         raise UsageError(options.output, "is the name of a .pyz, which is another format", got=f"--format {form}")
     if options.lock and (options.requirements or options.requirement or options.constraint):
@@ -98,7 +106,9 @@ def to_json(bundle: Bundle) -> dict[str, Any]:
         "bytecode": bundle.bytecode,
         "tree_size": bundle.tree_size,
         "files": bundle.files,
-        "packages": [{"name": pin.name, "version": str(pin.version), "wheel": pin.filename} for pin in bundle.lock.pins],
+        "packages": [
+            {"name": pin.name, "version": str(pin.version), "wheel": pin.filename} for pin in bundle.lock.pins
+        ],
         "layers": [
             {
                 "name": layer.name,

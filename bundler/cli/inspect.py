@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(_to_json(image), indent=2))
         return 0
-    index = image.index
+    index = image.tree
     stored = sum(layer.size for layer in image.manifest.layers)
     print(f"target       {index.target}")
     print(f"bytecode     {f'CPython {index.bytecode}' if index.bytecode else 'none'}")
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _to_json(image: Image) -> dict[str, Any]:
-    index = image.index
+    index = image.tree
     return {
         "digest": image.digest,
         "tree_digest": image.config.tree_digest,

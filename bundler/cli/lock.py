@@ -21,7 +21,9 @@ HELP = "resolve requirements for a target and write down every wheel with its ha
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_requirements(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="pylock.toml to write (default: standard output)")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="pylock.toml to write (default: standard output)"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     add_target(parser)
     add_indexes(parser)

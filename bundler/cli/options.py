@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 def add_requirements(parser: argparse.ArgumentParser) -> None:
     """Add what is asked for."""
     parser.add_argument("requirements", metavar="REQ", nargs="*", help="a requirement, such as 'pandas==1.3.5'")
-    parser.add_argument("-r", "--requirement", metavar="FILE", action="append", default=[], type=Path, help="a requirements file")
-    parser.add_argument("-c", "--constraint", metavar="FILE", action="append", default=[], type=Path, help="a constraints file")
+    parser.add_argument(
+        "-r", "--requirement", metavar="FILE", action="append", default=[], type=Path, help="a requirements file"
+    )
+    parser.add_argument(
+        "-c", "--constraint", metavar="FILE", action="append", default=[], type=Path, help="a constraints file"
+    )
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Add what it is for."""
     group = parser.add_argument_group("target")
-    group.add_argument("--target", metavar="NAME|FILE", help=f"{', '.join(PRESETS)} or a JSON file (default: {DEFAULT_TARGET})")
+    group.add_argument(
+        "--target", metavar="NAME|FILE", help=f"{', '.join(PRESETS)} or a JSON file (default: {DEFAULT_TARGET})"
+    )
     group.add_argument("--python", metavar="X.Y.Z", help="the target's complete Python version")
     group.add_argument("--platform", metavar="TAG", help="the target's platform, such as manylinux_2_28_x86_64")
 
@@ -36,7 +42,9 @@ def add_indexes(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("package index", "Where these are silent, the configuration of pip holds.")
     group.add_argument("-i", "--index-url", metavar="URL", help="the package index")
     group.add_argument("--extra-index-url", metavar="URL", action="append", default=[], help="one more index")
-    group.add_argument("-f", "--find-links", metavar="PATH|URL", action="append", default=[], help="a place with wheels")
+    group.add_argument(
+        "-f", "--find-links", metavar="PATH|URL", action="append", default=[], help="a place with wheels"
+    )
     group.add_argument("--no-index", action="store_true", help="use --find-links only")
     group.add_argument("--offline", action="store_true", help="use only what is cached")
 

@@ -27,13 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", help="a .pyz, a packed directory or a tree")
     parser.add_argument("--expect", metavar="DIGEST", help="the digest it must have (sha256:…)")
     parser.add_argument("--report", metavar="FILE", help="write what was done, and why, as JSON")
-    parser.add_argument("--target-python", metavar="PATH", type=Path, help="the interpreter (default: found on this host)")
+    parser.add_argument(
+        "--target-python", metavar="PATH", type=Path, help="the interpreter (default: found on this host)"
+    )
 
 
 def run(options: argparse.Namespace) -> NoReturn:
     """Hand over to the bundle's runtime in an interpreter of its target."""
     with open_carrier(options.path) as carrier:
-        target = load_image(carrier, options.expect).index.target
+        target = load_image(carrier, options.expect).tree.target
     python = find_interpreter(target, python=options.target_python, environ=os.environ)
     if python is None:
         raise TargetError(

@@ -25,5 +25,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
     image = unpack(options.path, options.directory, options.expect, decode=decode, force=options.force)
-    print(f"{options.directory}: {len(image.index.files) + 1} files, {image.digest}")
+    print(f"{options.directory}: {len(image.tree.files) + 1} files, {image.digest}")
     return 0

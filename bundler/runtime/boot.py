@@ -42,7 +42,7 @@ def open_tree(
         report.update(bundle=carrier.path, carrier=carrier.kind, python=sys.version.split()[0])
         if carrier.kind == "tree":
             image = load_image(carrier, expect)
-            check(image.index.needs, this_target(), where=carrier.path)
+            check(image.tree.needs, this_target(), where=carrier.path)
             raise_faults(carrier.path, faults_of_tree(image, carrier.path))
             report.update(digest=image.digest, decision="verified in place", tree=carrier.path)
             root = carrier.path
@@ -70,8 +70,8 @@ def _cached_tree(
             return 0, 0
         if image is None:
             image = load_image(carrier, expect)
-            check(image.index.needs, this_target(), where=carrier.path)
-        return sum(file.size + 4096 for file in image.index.files), len(image.index.files)
+            check(image.tree.needs, this_target(), where=carrier.path)
+        return sum(file.size + 4096 for file in image.tree.files), len(image.tree.files)
 
     cache = choose_cache(environ, needed)
     root = os.path.join(cache, name)
@@ -80,7 +80,7 @@ def _cached_tree(
         report.update(decision="found finished")
         return root
     image = image or load_image(carrier, expect)
-    check(image.index.needs, this_target(), where=carrier.path)
+    check(image.tree.needs, this_target(), where=carrier.path)
     try:
         with Lock(root + ".lock"):
             if _is_finished(root, carrier.path):
@@ -116,7 +116,7 @@ def _finish(root: str, image: Image) -> None:
     """Write down that *root* is verified, as long as the system runs."""
     marker = root + ".verified"
     temporary = f"{marker}.{os.getpid()}"
-    data = to_json({"boot": boot_id(), "needs": image.index.needs.to_json()})
+    data = to_json({"boot": boot_id(), "needs": image.tree.needs.to_json()})
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         os.write(fd, data)

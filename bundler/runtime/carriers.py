@@ -136,7 +136,7 @@ class Directory(Carrier):
         """Return the digest that ``index.json`` names; a tree names none: its manifest is what it is."""
         if self.kind == "packed":
             return super().named_digest()
-        from .documents import digest_of  # noqa: PLC0415 - rarely needed
+        from .documents import digest_of
 
         member = self.member(TREE_MANIFEST)
         return digest_of(member.read(0, min(member.size, MAX_DOCUMENT)))
@@ -191,7 +191,12 @@ class Pyz(Carrier):
                 raise ContentError(f"{self.path}: {name}", "does not follow on the member before it", rule="A4")
             local = _LOCAL.unpack(self._file.read(offset, _LOCAL.size))
             local_name = self._file.read(offset + _LOCAL.size, n)
-            if local[0] != b"PK\3\4" or local[2:4] != (0, 0) or local[6:] != (crc, plain, plain, n, 0) or local_name != raw_name:
+            if (
+                local[0] != b"PK\3\4"
+                or local[2:4] != (0, 0)
+                or local[6:] != (crc, plain, plain, n, 0)
+                or local_name != raw_name
+            ):
                 raise ContentError(f"{self.path}: {name}", "has two headers that differ", rule="A4")
             members[name] = (offset + _LOCAL.size + n, plain, crc)
             expected = offset + _LOCAL.size + n + plain
@@ -230,7 +235,19 @@ def open_carrier(path: str) -> Carrier:
         return Directory(path, "packed")
     if os.path.lexists(os.path.join(path, TREE_MANIFEST)):
         return Directory(path, "tree")
-    raise ContentError(path, "is not a bundle", got="some other directory", want="oci-layout or .bundle/manifest.json", rule="C19")
+    raise ContentError(
+        path, "is not a bundle", got="some other directory", want="oci-layout or .bundle/manifest.json", rule="C19"
+    )
 
 
-__all__ = ["LAYOUT", "TREE_CONFIG", "TREE_MANIFEST", "Carrier", "Directory", "Member", "Pyz", "open_carrier", "parse_digest"]
+__all__ = [
+    "LAYOUT",
+    "TREE_CONFIG",
+    "TREE_MANIFEST",
+    "Carrier",
+    "Directory",
+    "Member",
+    "Pyz",
+    "open_carrier",
+    "parse_digest",
+]

@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any, Dict, List, Optional
 
-from .errors import BundleError, UsageError
+from .errors import BundleError
 
 
 def main(artifact: Optional[str], arguments: Optional[List[str]] = None) -> int:
@@ -57,7 +57,7 @@ def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
         description="Verify, unpack and run this bundle. Nothing else needs to be installed.",
     )
     commands = parser.add_subparsers(metavar="COMMAND")
-    parser.set_defaults(action=lambda *_: parser.print_help() or UsageError.exit_code)
+    parser.set_defaults(action=lambda *_: parser.error("a command is missing"))
     for name, action, text in (
         ("verify", _verify, "compare every byte with the digests"),
         ("unpack", _unpack, "verify, and write the tree to a new directory"),
@@ -67,7 +67,9 @@ def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         command.set_defaults(action=action)
         nargs, path = (None, "PATH") if artifact is None else ("?", "[PATH]")
-        command.add_argument("path", metavar="PATH", nargs=nargs, default=artifact, help="the bundle (default: this one)")
+        command.add_argument(
+            "path", metavar="PATH", nargs=nargs, default=artifact, help="the bundle (default: this one)"
+        )
         if name == "unpack":
             command.add_argument("directory", metavar="DIR", help="the directory to make")
             command.add_argument("--force", action="store_true", help="replace a tree that is there")
@@ -82,29 +84,29 @@ def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
 
 
 def _verify(options: argparse.Namespace, report: Dict[str, Any]) -> int:
-    from .targets import check, this_target  # noqa: PLC0415 - each command imports what it needs
-    from .verifying import verify  # noqa: PLC0415
+    from .targets import check, this_target
+    from .verifying import verify
 
     started = time.monotonic()
     verdict = verify(options.path, options.expect)
     report.update(verdict.to_json(), milliseconds=round((time.monotonic() - started) * 1000, 1))
-    check(verdict.image.index.needs, this_target(), where=options.path)
+    check(verdict.image.tree.needs, this_target(), where=options.path)
     print(f"{options.path}: {verdict.trust}: {verdict.files} files, {verdict.image.digest}")
     return 0
 
 
 def _unpack(options: argparse.Namespace, report: Dict[str, Any]) -> int:
-    from .boot import unpack  # noqa: PLC0415
+    from .boot import unpack
 
     image = unpack(options.path, options.directory, options.expect, force=options.force)
     report.update(digest=image.digest, tree=os.path.abspath(options.directory), decision="unpacked")
-    print(f"{options.directory}: {len(image.index.files) + 1} files, {image.digest}")
+    print(f"{options.directory}: {len(image.tree.files) + 1} files, {image.digest}")
     return 0
 
 
 def _run(options: argparse.Namespace, report: Dict[str, Any]) -> int:
-    from .boot import open_tree  # noqa: PLC0415
-    from .mounting import command_in  # noqa: PLC0415
+    from .boot import open_tree
+    from .mounting import command_in
 
     root = open_tree(options.path, options.expect, report=report)
     command, env = command_in(root, options.command, os.environ)
@@ -118,12 +120,12 @@ def _run(options: argparse.Namespace, report: Dict[str, Any]) -> int:
 
 
 def _info(options: argparse.Namespace, _: Dict[str, Any]) -> int:
-    from .carriers import open_carrier  # noqa: PLC0415
-    from .images import load_image  # noqa: PLC0415
+    from .carriers import open_carrier
+    from .images import load_image
 
     with open_carrier(options.path) as carrier:
         image = load_image(carrier, options.expect)
-    index = image.index
+    index = image.tree
     if options.json:
         facts = json.loads(index.to_bytes().decode())
         facts.update(digest=image.digest, tree_digest=image.config.tree_digest)

@@ -17,12 +17,11 @@ import re
 from typing import Any, NamedTuple
 
 from .errors import ContentError
-from .targets import Target
 
 FORMAT = 1
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.tree.v1+json"
 GZIP_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 ZSTD_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+zstd"
 FRAMES = "dev.bundler.frames"
@@ -39,7 +38,11 @@ MAX_LAYERS = 100
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
+# Control characters, line separators, surrogates, direction marks; a fixed set, the same on every Python.
+_UNSAFE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ud800-\\udfff\\ufeff\\\\]")
 _MAX_INT_DIGITS = 18
+_SHOWN = 80
+_SIZE = re.compile("[0-9]{1,10}", re.ASCII)
 
 
 def digest_of(data: bytes) -> str:
@@ -96,7 +99,7 @@ def _int(text: str) -> int:
 
 def _short(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"
+    return text if len(text) < _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 class Fields:
@@ -140,7 +143,7 @@ class Fields:
         unknown = set(self.value) - set(keys)
         if unknown:
             raise ContentError(
-                self.at(sorted(unknown)[0]),
+                self.at(min(unknown)),
                 "is an unknown field",
                 want=", ".join(keys),
                 hint="this bundle was made by a newer version; use its own runtime",
@@ -190,7 +193,7 @@ def _parse_frames(text: str, where: str, size: int) -> tuple[Frame, ...]:
     for n, part in enumerate(text.split(" ")):
         raw, _, rest = part.partition(":")
         compressed, _, sha256 = rest.partition(":")
-        if not (raw.isdigit() and compressed.isdigit() and _HEX.fullmatch(sha256) and len(raw + compressed) < 20):
+        if not (_SIZE.fullmatch(raw) and _SIZE.fullmatch(compressed) and _HEX.fullmatch(sha256)):
             raise ContentError(f"{where}[{n}]", "is not a frame", got=_short(part), want="raw:size:sha256", rule="B15")
         frame = Frame(int(raw), int(compressed), sha256)
         if not 0 < frame.raw <= MAX_FRAME or not 0 < frame.size <= 2 * MAX_FRAME:
@@ -317,8 +320,5 @@ class File(NamedTuple):
 def is_tree_path(path: str) -> bool:
     """Tell whether *path* is a plain relative path with ``/`` between its components."""
     return (
-        not any(part in ("", ".", "..") for part in path.split("/"))
-        and path.isprintable()
-        and "\\" not in path
-        and len(path) <= 1000  # noqa: PLR2004
+        not any(part in ("", ".", "..") for part in path.split("/")) and not _UNSAFE.search(path) and len(path) <= 1000  # noqa: PLR2004
     )

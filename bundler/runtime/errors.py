@@ -60,7 +60,7 @@ class ContentError(BundleError):
     exit_code = 3
 
 
-class Faults(ContentError):
+class Faults(ContentError):  # noqa: N818 - it is several
     """Several faults of contents, all of them reported at once."""
 
     def __init__(self, where: object, faults: list[ContentError]) -> None:

@@ -37,7 +37,7 @@ class Image(NamedTuple):
     trusted: bool
     manifest: Manifest
     config: Config
-    index: Index
+    tree: Index
     documents: Dict[str, bytes]
 
     def decoder(self) -> Optional[bytes]:

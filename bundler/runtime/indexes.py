@@ -104,7 +104,9 @@ class Index(NamedTuple):
         """Validate the bytes of a ``tree.json``."""
         fields = Fields(parse_json(data, where, MAX_TREE), "")
         if fields.get("format", int) != FORMAT:
-            raise ContentError(where, "has an unknown format version", got=fields.value["format"], want=FORMAT, rule="B15")
+            raise ContentError(
+                where, "has an unknown format version", got=fields.value["format"], want=FORMAT, rule="B15"
+            )
         fields.only("format", *cls._fields)
         target = Target.from_json(fields.value.get("target"))
         # The version needed is a version of the target's libc, and is checked like one.

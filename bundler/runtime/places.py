@@ -50,9 +50,8 @@ def _candidates(environ: Mapping[str, str]) -> List[str]:
     home = environ.get("HOME", "")
     if os.path.isabs(home) and os.path.isdir(home):
         candidates.append(os.path.join(home, ".cache", "bundler", "trees"))
-    for temporary in dict.fromkeys([environ.get("TMPDIR", ""), "/tmp", "/var/tmp"]):  # noqa: S108 - made private
-        if os.path.isabs(temporary):
-            candidates.append(os.path.join(temporary, f"bundler-{os.geteuid()}"))
+    temporary = dict.fromkeys([environ.get("TMPDIR", ""), "/tmp", "/var/tmp"])  # noqa: S108 - made private
+    candidates += [os.path.join(path, f"bundler-{os.geteuid()}") for path in temporary if os.path.isabs(path)]
     return candidates
 
 
@@ -60,7 +59,7 @@ def _make(path: str) -> Optional[str]:
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         os.mkdir(path, 0o700)
-        os.chmod(path, 0o700)  # whatever the umask  # noqa: S103
+        os.chmod(path, 0o700)  # whatever the umask
     except FileExistsError:
         pass
     except OSError as error:
@@ -117,7 +116,7 @@ class Lock:
 
 def _flock(fd: int, *, wait: bool) -> bool:
     """Lock *fd*; tell whether that worked."""
-    import fcntl  # noqa: PLC0415 - not on the path of a warm boot
+    import fcntl
 
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -180,7 +179,7 @@ def _remove_if_abandoned(path: str) -> None:
 
 def remove_tree(path: str) -> None:
     """Remove *path* and all below it, as far as that is possible."""
-    import shutil  # noqa: PLC0415 - slow to import, and rarely needed
+    import shutil
 
     def writable(function: Callable[..., Any], at: str, _: object) -> None:
         try:

@@ -38,9 +38,7 @@ class _Writer:
         os.close(self._fd)
 
 
-def write_tree(
-    image: Image, carrier: Carrier, root: str, *, decode: Optional[Decoder] = None, jobs: int = 0
-) -> str:
+def write_tree(image: Image, carrier: Carrier, root: str, *, decode: Optional[Decoder] = None, jobs: int = 0) -> str:
     """Write the tree of *image* into *root*, an empty directory; return which decoder was used.
 
     Raise ``Faults`` or another ``ContentError`` if a byte is not as promised, and ``PlaceError`` if it cannot be
@@ -53,14 +51,14 @@ def write_tree(
         raise TargetError(
             carrier.path,
             "cannot be decoded: there is no zstd for this interpreter",
-            want=f"the interpreter it was built for ({image.index.target}), libzstd.so.1, or Python 3.14",
+            want=f"the interpreter it was built for ({image.tree.target}), libzstd.so.1, or Python 3.14",
         )
 
     def sink(file: File) -> _Writer:
         return _Writer(os.path.join(root, file.path), 0o555 if file.executable else 0o444)
 
     try:
-        for directory in directories_of([*image.documents, *(file.path for file in image.index.files)]):
+        for directory in directories_of([*image.documents, *(file.path for file in image.tree.files)]):
             os.mkdir(os.path.join(root, directory))
         for path, data in image.documents.items():
             writer = _Writer(os.path.join(root, path), 0o444)
@@ -82,7 +80,7 @@ def write_tree(
 
 def raise_faults(where: str, faults: List[ContentError]) -> None:
     """Raise *faults*, if there are any, as one error."""
-    from .errors import Faults  # noqa: PLC0415 - rarely needed
+    from .errors import Faults
 
     if len(faults) == 1:
         raise faults[0]
@@ -92,7 +90,7 @@ def raise_faults(where: str, faults: List[ContentError]) -> None:
 
 def faults_of_tree(image: Image, root: str, jobs: int = 0) -> List[ContentError]:
     """Compare the tree at *root* with *image*: every path, type, size and byte. Return all faults, by path."""
-    wanted: Dict[str, Optional[File]] = {file.path: file for file in image.index.files}
+    wanted: Dict[str, Optional[File]] = {file.path: file for file in image.tree.files}
     wanted.update(dict.fromkeys((TREE_PATH, TREE_MANIFEST, TREE_CONFIG)))  # read and verified already
     directories = set(directories_of(wanted))
     faults: Dict[str, ContentError] = {}

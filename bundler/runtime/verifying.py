@@ -68,7 +68,7 @@ def verify(path: str, expect: Optional[str] = None, *, decode: Optional[Decoder]
         if faults:
             raise Faults(carrier.path, faults)
         return Verdict(
-            image, carrier.kind, "verified" if expect else "self-consistent", len(image.index.files) + 1, source
+            image, carrier.kind, "verified" if expect else "self-consistent", len(image.tree.files) + 1, source
         )
 
 

@@ -82,7 +82,7 @@ def find_decoder(carried: Optional[bytes], scratch: Optional[str] = None) -> Tup
 
 def _load_standard() -> Optional[Decoder]:
     try:
-        from compression import zstd  # noqa: PLC0415
+        from compression import zstd  # type: ignore[import-not-found]
     except ImportError:  # built without it
         return None
     return lambda data, _: zstd.decompress(data)
@@ -90,7 +90,7 @@ def _load_standard() -> Optional[Decoder]:
 
 def _load_carried(code: bytes, scratch: Optional[str]) -> Optional[Decoder]:
     """Load an extension module from memory: no place to write is needed, and ``noexec`` does not matter."""
-    from importlib.machinery import ExtensionFileLoader, ModuleSpec  # noqa: PLC0415
+    from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
     name = "backend_c"
     fd, path = _memory_file(code)
@@ -119,7 +119,7 @@ def _memory_file(data: bytes) -> Tuple[int, str]:
         if hasattr(os, "memfd_create"):  # 3.8
             fd = os.memfd_create("bundle-decoder")
         else:
-            import ctypes  # noqa: PLC0415
+            import ctypes
 
             number = {"x86_64": 319, "aarch64": 279}[os.uname().machine]
             fd = ctypes.CDLL(None).syscall(number, b"bundle-decoder", 1)
@@ -133,7 +133,7 @@ def _memory_file(data: bytes) -> Tuple[int, str]:
 
 def _load_system() -> Optional[Decoder]:
     try:
-        import ctypes  # noqa: PLC0415
+        import ctypes
 
         decompress = ctypes.CDLL("libzstd.so.1").ZSTD_decompress
     except (AttributeError, ImportError, OSError):

@@ -80,7 +80,9 @@ def test_runs_code_from_every_carrier(bundle, tmp_path):
 
 
 def test_console_scripts_run_by_name(bundle):
-    answer = boot("run", bundle[0], "--", "tool", "a", "b", env={"PATH": "", "BUNDLE_CACHE": os.environ["BUNDLE_CACHE"]})
+    answer = boot(
+        "run", bundle[0], "--", "tool", "a", "b", env={"PATH": "", "BUNDLE_CACHE": os.environ["BUNDLE_CACHE"]}
+    )
     assert answer.stdout == "42 ['a', 'b']\n"
 
 
@@ -191,7 +193,19 @@ def test_d27_processes_that_boot_together_unpack_once(packed, tmp_path):
     package = os.path.dirname(os.path.dirname(bundler.runtime.__file__))
     processes = [
         subprocess.Popen(
-            [python("3.7"), "-c", code, package, "run", f"--report={tmp_path}/{n}", packed[0], "--", "python", "-c", PRINT],
+            [
+                python("3.7"),
+                "-c",
+                code,
+                package,
+                "run",
+                f"--report={tmp_path}/{n}",
+                packed[0],
+                "--",
+                "python",
+                "-c",
+                PRINT,
+            ],
             env={**os.environ, "BUNDLE_CACHE": str(cache)},
             stdout=subprocess.PIPE,
             text=True,
@@ -234,7 +248,9 @@ def test_c23_a_cache_that_others_may_write_to_is_refused(packed, tmp_path):
 def test_c23_a_symlink_for_a_cache_is_refused(packed, tmp_path):
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "cache").symlink_to(tmp_path / "real")
-    answer = boot("run", packed[0], "--", "python", "-c", "pass", env={**os.environ, "BUNDLE_CACHE": str(tmp_path / "cache")})
+    answer = boot(
+        "run", packed[0], "--", "python", "-c", "pass", env={**os.environ, "BUNDLE_CACHE": str(tmp_path / "cache")}
+    )
     assert answer.returncode == 6
     assert "symlink" in answer.stderr
 

@@ -59,7 +59,18 @@ def test_canonical_json_reads_back_as_itself(value):
 
 @pytest.mark.parametrize(
     "text",
-    ["", HEX, "sha256:" + HEX.upper(), "sha512:" + HEX, "sha256:" + HEX + "0", "sha256:" + HEX[:-1] + "\u212a", " sha256:" + HEX, "sha256:" + HEX + "\n", None, 7],
+    [
+        "",
+        HEX,
+        "sha256:" + HEX.upper(),
+        "sha512:" + HEX,
+        "sha256:" + HEX + "0",
+        "sha256:" + HEX[:-1] + "\u212a",
+        " sha256:" + HEX,
+        "sha256:" + HEX + "\n",
+        None,
+        7,
+    ],
 )
 def test_b16_refuses_what_is_not_exactly_a_digest(text):
     with pytest.raises(ContentError) as caught:
@@ -97,7 +108,12 @@ MANIFEST_FAULTS = [
     (["layers", 1, "size"], 7, "C21", "m.layers[1].annotations.dev.bundler.frames"),
     (["layers", 1, "mediaType"], "application/x-tar", "B16", "m.layers"),
     (["layers", 1, "annotations", "dev.bundler.frames"], "", "B15", "m.layers[1].annotations.dev.bundler.frames[0]"),
-    (["layers", 1, "annotations", "dev.bundler.frames"], f"99999999:7:{HEX}", "C20", "m.layers[1].annotations.dev.bundler.frames[0]"),
+    (
+        ["layers", 1, "annotations", "dev.bundler.frames"],
+        f"99999999:7:{HEX}",
+        "C20",
+        "m.layers[1].annotations.dev.bundler.frames[0]",
+    ),
     (["layers", 1, "annotations"], _set, "B15", "m.layers[1].annotations"),
 ]
 
@@ -164,7 +180,7 @@ INDEX_FAULTS = [
 
 @pytest.mark.parametrize(("path", "new", "rule", "where"), INDEX_FAULTS)
 def test_says_where_an_index_is_wrong(image, path, new, rule, where):
-    value = json.loads(image.index.to_bytes())
+    value = json.loads(image.tree.to_bytes())
     _set(value, path, new)
     with pytest.raises(ContentError) as caught:
         Index.parse(to_json(value))
@@ -172,7 +188,7 @@ def test_says_where_an_index_is_wrong(image, path, new, rule, where):
 
 
 def test_an_index_reads_back_as_itself(image):
-    data = image.index.to_bytes()
+    data = image.tree.to_bytes()
     assert digest_of(data) == image.tree_digest
     assert Index.parse(data).to_bytes() == data
 

@@ -26,7 +26,9 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory):
-    return make_image(tmp_path_factory.mktemp("image"), FILES, {"site-packages/b.py": b"b = 1\n"}, target=target_of("3.7"))
+    return make_image(
+        tmp_path_factory.mktemp("image"), FILES, {"site-packages/b.py": b"b = 1\n"}, target=target_of("3.7")
+    )
 
 
 @pytest.fixture(scope="module", params=["pyz", "packed", "tree"])
@@ -72,6 +74,14 @@ def inert_bytes_of_zip(data):
     return inert
 
 
+def code_of_verify(path, image, decode):
+    try:
+        verify(str(path), image.digest, decode=decode)
+    except BundleError as error:
+        return error.exit_code
+    return 0
+
+
 def test_any_flipped_byte_of_a_pyz_is_refused_or_inert(image, tmp_path, decode):
     out = tmp_path / "deps.pyz"
     write_carrier(image, out, form="pyz", force=False, decode=decode, jobs=1)
@@ -81,11 +91,7 @@ def test_any_flipped_byte_of_a_pyz_is_refused_or_inert(image, tmp_path, decode):
     tail = range(len(data) - 2500, len(data))
     for at in {*generator.sample(range(len(data)), 250), *range(120), *generator.sample(tail, 250)}:
         flip(out, at)
-        try:
-            verify(str(out), image.digest, decode=decode)
-        except BundleError as error:
-            assert error.exit_code in (3, 4), at
-        else:
+        if code_of_verify(out, image, decode) not in (3, 4):
             assert at in inert, f"byte {at} was flipped and nobody noticed"
         flip(out, at)
     assert out.read_bytes() == data
@@ -97,7 +103,7 @@ def test_any_flipped_byte_of_any_file_of_a_directory_is_refused(form, image, dec
     write_carrier(image, copy, form=form, force=False, decode=decode, jobs=1)
     generator = random.Random(2)
     for path in sorted(path for path in copy.rglob("*") if path.is_file()):
-        if path.name.endswith(".py") and "bundle_runtime" in path.parts or path.name in ("__main__.py", "oci-layout"):
+        if (path.name.endswith(".py") and "bundle_runtime" in path.parts) or path.name in ("__main__.py", "oci-layout"):
             continue  # the runtime does not vouch for itself: see docs/security.md
         path.chmod(0o644)
         size = path.stat().st_size
@@ -114,7 +120,10 @@ CHANGES = {
     "emptied": lambda path: path.write_bytes(b""),
     "removed": lambda path: path.unlink(),
     "renamed": lambda path: path.rename(path.with_name("other")),
-    "replaced by a symlink": lambda path: (path.rename(path.parent.parent / "away"), path.symlink_to(path.parent.parent / "away")),
+    "replaced by a symlink": lambda path: (
+        path.rename(path.parent.parent / "away"),
+        path.symlink_to(path.parent.parent / "away"),
+    ),
     "replaced by a directory": lambda path: (path.unlink(), path.mkdir()),
     "replaced by a fifo": lambda path: (path.unlink(), os.mkfifo(path)),
 }
@@ -149,7 +158,9 @@ def test_c19_a_packed_directory_with_a_bad_member_is_refused(image, tmp_path, de
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("path", ["site-packages/mod.py", "site-packages/data.bin", ".bundle/tree.json", ".bundle/pylock.toml"])
+@pytest.mark.parametrize(
+    "path", ["site-packages/mod.py", "site-packages/data.bin", ".bundle/tree.json", ".bundle/pylock.toml"]
+)
 def test_c24_a_tree_with_a_bad_file_is_refused(image, tmp_path, decode, change, path):
     out = tmp_path / "deps"
     write_carrier(image, out, form="tree", force=False, decode=decode, jobs=1)
@@ -160,7 +171,16 @@ def test_c24_a_tree_with_a_bad_file_is_refused(image, tmp_path, decode, change, 
     assert path in str(caught.value)
 
 
-@pytest.mark.parametrize("extra", ["site-packages/evil.py", "site-packages/evil.pth", "site-packages/__pycache__/mod.cpython-37.pyc", "evil", "site-packages/empty/"])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "site-packages/evil.py",
+        "site-packages/evil.pth",
+        "site-packages/__pycache__/mod.cpython-37.pyc",
+        "evil",
+        "site-packages/empty/",
+    ],
+)
 def test_c24_a_tree_with_an_extra_file_is_refused(image, tmp_path, decode, extra):
     out = tmp_path / "deps"
     write_carrier(image, out, form="tree", force=False, decode=decode, jobs=1)
