@@ -11,7 +11,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zstandard
@@ -33,6 +32,7 @@ from bundler.targets import needed_libc
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Executor, Future
+    from pathlib import Path
 
     from bundler.bytecode import Compiler
     from bundler.caches import Cache

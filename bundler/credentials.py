@@ -130,4 +130,4 @@ def _read_netrc(environ: Mapping[str, str]) -> dict[str, Login]:
         if named:
             raise BundleError(path, f"cannot be read: {error.strerror}", hint="NETRC names it") from None
         return {}
-    return {host: Login(user or "", password) for host, (user, _, password) in hosts.items() if host != "default"}
+    return {host: Login(user or "", password) for host, (user, _, password) in hosts.items()}

@@ -80,7 +80,7 @@ def _from_wheel(target: Target, cache: Cache, indexes: IndexOptions, *, offline:
 
 
 def loadable_part(elf: bytes, where: str) -> bytes:
-    """Return *elf*, a 64-bit shared object, without what no program header covers (debug information, section names)."""
+    """Return *elf*, a 64-bit shared object, without what no program header covers: debug information and the like."""
     try:
         fields = list(_ELF_HEADER.unpack_from(elf))
         headers = [_PROGRAM_HEADER.unpack_from(elf, fields[5] + n * fields[9]) for n in range(fields[10])]

@@ -25,7 +25,7 @@ _SECTIONS = ("global", "download", "install", ":env:")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexOptions:
-    """How to reach package indexes. *timeout* is in seconds; URLs may hold credentials: print them ``redacted`` only."""
+    """How to reach package indexes. *timeout* is in seconds. URLs may hold credentials: show them ``redacted``."""
 
     index_url: str | None = None
     extra_index_urls: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ def read_pip_configuration() -> dict[str, str]:
     command = [sys.executable, "-m", "pip", "config", "list", "--disable-pip-version-check"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
-        lines = answer.stderr.strip().splitlines() or ["pip config list failed"]
+        lines = (answer.stderr.strip() or answer.stdout.strip()).splitlines() or ["pip config list failed"]
         raise BundleError("pip configuration", f"cannot be read: {lines[-1]}", hint="try: pip config list")
     found: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
     for line in answer.stdout.splitlines():

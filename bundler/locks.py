@@ -185,7 +185,7 @@ def _pin(package: Package, source: object, where: Path) -> Pin:
         raise ContentError(at, "names the wheel of another", got=filename, rule="A2")
     url, path = source.url, Path(source.path) if source.path else None
     if path is None and url is not None and urlsplit(url).scheme == "file":
-        url, path = None, Path(url2pathname(urlsplit(url).path))
+        url, path = None, Path(url2pathname(str(urlsplit(url).path)))
     if path is not None:
         url, path = None, Path(os.path.normpath(where.absolute().parent / path))
     return Pin(name=name, version=version, filename=filename, sha256=sha256, size=source.size, url=url, path=path)

@@ -17,10 +17,9 @@ import subprocess
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uv
-from packaging.pylock import PackageArchive, PackageWheel, Pylock
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from bundler.indexes import redacted
@@ -32,7 +31,7 @@ from bundler.targets import compatibility_tags, marker_environment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from packaging.pylock import Package
+    from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock
     from packaging.utils import NormalizedName
 
     from bundler.indexes import IndexOptions
@@ -94,8 +93,7 @@ def resolve(
 
 def _pins_of(pylock: Pylock, demands: Mapping[NormalizedName, list[HashDemand]], target: Target) -> list[Pin]:
     narrowed = replace(pylock, packages=[_with_demanded_hashes(package, demands) for package in pylock.packages])
-    pins = [_with_local_size(pin) for pin in select_pins(narrowed, Path("pylock.toml").absolute(), target)]
-    return pins
+    return [_with_local_size(pin) for pin in select_pins(narrowed, Path("pylock.toml").absolute(), target)]
 
 
 def _with_local_size(pin: Pin) -> Pin:
@@ -159,7 +157,8 @@ def _compile(question: _Question, platform: str, excluded: Iterable[str], *, opt
         scratch = Path(directory)
         sources: list[str] = [str(path) for path in question.requirement_files]
         if question.requirements:
-            (scratch / "requirements.txt").write_text("\n".join(map(_absolute, question.requirements)) + "\n", encoding="utf-8")
+            lines = "".join(f"{_absolute(requirement)}\n" for requirement in question.requirements)
+            (scratch / "requirements.txt").write_text(lines, encoding="utf-8")
             sources.append(str(scratch / "requirements.txt"))
         constraints = [str(path) for path in question.constraint_files]
         if excluded := list(excluded):
@@ -195,26 +194,27 @@ def _absolute(requirement: str) -> str:
 
 def _localised(pylock: Pylock, scratch: Path) -> Pylock:
     """Make relative paths absolute, and hash local wheels that uv has not hashed."""
-
-    def local(wheel: PackageWheel | PackageArchive) -> PackageWheel | PackageArchive:
-        if wheel.path is None:
-            return wheel
-        path = Path(os.path.normpath(scratch / wheel.path))
-        hashes = dict(wheel.hashes)
-        if "sha256" not in hashes:
-            with path.open("rb") as file:
-                hashes["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-        return replace(wheel, path=str(path), hashes=hashes)
-
     packages = [
         replace(
             package,
-            wheels=[local(wheel) for wheel in package.wheels] if package.wheels else package.wheels,
-            archive=local(package.archive) if package.archive else None,
+            wheels=[replace(wheel, **_local(wheel, scratch)) for wheel in package.wheels] if package.wheels else None,
+            archive=replace(package.archive, **_local(package.archive, scratch)) if package.archive else None,
         )
         for package in pylock.packages
     ]
     return replace(pylock, packages=packages)
+
+
+def _local(wheel: PackageWheel | PackageArchive, scratch: Path) -> dict[str, Any]:
+    """Return the fields of *wheel* that change because it is a local one."""
+    if wheel.path is None:
+        return {}
+    path = Path(os.path.normpath(scratch / wheel.path))
+    hashes = dict(wheel.hashes)
+    if "sha256" not in hashes:
+        with path.open("rb") as file:
+            hashes["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": str(path), "hashes": hashes}
 
 
 def _index_arguments(indexes: IndexOptions, *, offline: bool) -> list[str]:
@@ -239,6 +239,7 @@ def _environment(indexes: IndexOptions, environ: Mapping[str, str]) -> dict[str,
     environment = {key: value for key, value in environ.items() if not key.startswith(("UV_", "PIP_", "VIRTUAL_ENV"))}
     environment["UV_HTTP_TIMEOUT"] = str(int(indexes.timeout))
     environment["UV_HTTP_RETRIES"] = str(indexes.retries)
+    environment["UV_NO_WRAP"] = "1"  # what it says is read line by line
     if indexes.proxy:
         environment["ALL_PROXY"] = environment["HTTPS_PROXY"] = environment["HTTP_PROXY"] = indexes.proxy
     if indexes.client_cert:
@@ -253,7 +254,8 @@ def _explained(text: str, question: _Question, scratch: Path) -> BundleError:
     parse = re.search(r"Couldn't parse requirement in `(?P<file>[^`]+)` at position (?P<at>\d+)", text)
     if parse:
         return _syntax_error(Path(parse["file"]), int(parse["at"]), lines, scratch)
-    causes = [re.sub(r"^(error|cause|hint):\s*", "", line) for line in lines if not line.startswith("error: No solution")]
+    told = [line for line in lines if not line.startswith("error: No solution")]
+    causes = [re.sub(r"^(error|cause|hint):\s*", "", line) for line in told]
     explanation = " ".join(cause for cause in causes if "building from source is disabled" not in cause)
     explanation = re.sub(r",? we can conclude that your requirements are unsatisfiable\.?", "", explanation)
     missing = re.search(r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+]+) has no (?:usable )?wheels", text)
@@ -286,7 +288,8 @@ def _no_wheel(name: str, version: str, explanation: str, question: _Question) ->
     for specifier, order in ((f"<{version}", "highest"), (f">{version}", "lowest")):
         alone = replace(question, requirements=(f"{name}{specifier}",), requirement_files=(), constraint_files=())
         try:
-            pylock = _compile(alone, _uv_platforms(question.target)[1], [], options=["--no-deps", "--resolution", order])
+            platform = _uv_platforms(question.target)[1]
+            pylock = _compile(alone, platform, [], options=["--no-deps", "--resolution", order])
         except BundleError:
             continue
         nearest += [str(package.version) for package in pylock.packages if package.name == canonicalize_name(name)]

@@ -33,10 +33,14 @@ PRESETS = {
 }
 ARCHITECTURES = ("x86_64", "aarch64")
 MINORS = range(7, 15)
+_LAST_WITH_PYMALLOC = 7
+_FIRST_FREE_THREADED = 13
 # The oldest glibc that manylinux knows on each architecture, and the names from before PEP 600.
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
-_PLATFORM = re.compile(r"(?P<libc>manylinux|musllinux)_(?P<major>[0-9]+)_(?P<minor>[0-9]+)_(?P<arch>x86_64|aarch64)", re.ASCII)
+_PLATFORM = re.compile(
+    r"(?P<libc>manylinux|musllinux)_(?P<major>[0-9]+)_(?P<minor>[0-9]+)_(?P<arch>x86_64|aarch64)", re.ASCII
+)
 _PYTHON = re.compile(r"3\.(?P<minor>[0-9]+)\.[0-9]+(?P<threads>t?)", re.ASCII)
 UNKNOWN_MARKERS = ("platform_release", "platform_version")
 
@@ -103,7 +107,8 @@ def find_target(name: str | None, python: str | None, platform: str | None) -> T
                 hint="ask the target's interpreter: python -V. '3.7' would mean 3.7.0, and lose what needs 3.7.1",
             )
         minor = int(match["minor"])
-        target = target._replace(python=python.removesuffix("t"), abi=f"cp3{minor}{'m' if minor == 7 else match['threads']}")
+        abi = _abis(minor)[-1 if match["threads"] else 0]
+        target = target._replace(python=python.removesuffix("t"), abi=abi)
     if platform is not None:
         target = target._replace(**_parse_platform(platform))
     return _supported(target, name or "--python")
@@ -142,18 +147,25 @@ def _named(name: str) -> Target:
 
 
 def _supported(target: Target, where: str) -> Target:
-    major, minor = target.python_minor
-    abis = {f"cp3{minor}m"} if minor == 7 else {f"cp3{minor}", f"cp3{minor}t"} if minor >= 13 else {f"cp3{minor}"}
+    _, minor = target.python_minor
+    abis = _abis(minor)
     for what, got, good, want in (
         ("implementation", target.implementation, target.implementation == "cpython", "cpython"),
-        ("Python", target.python, major == 3 and minor in MINORS, f"3.{MINORS[0]} to 3.{MINORS[-1]}"),
-        ("ABI", target.abi, target.abi in abis, " or ".join(sorted(abis))),
+        ("Python", target.python, minor in MINORS, f"3.{MINORS[0]} to 3.{MINORS[-1]}"),
+        ("ABI", target.abi, target.abi in abis, " or ".join(abis)),
         ("architecture", target.arch, target.arch in ARCHITECTURES, " or ".join(ARCHITECTURES)),
         ("libc", target.libc, target.libc in ("glibc", "musl"), "glibc or musl"),
     ):
         if not good:
             raise UsageError(where, f"is for another {what} than can be built for", got=got, want=want)
     return target
+
+
+def _abis(minor: int) -> tuple[str, ...]:
+    """Return the ABIs of CPython 3.*minor*: with the GIL, then without where that exists."""
+    if minor == _LAST_WITH_PYMALLOC:
+        return (f"cp3{minor}m",)
+    return (f"cp3{minor}", f"cp3{minor}t") if minor >= _FIRST_FREE_THREADED else (f"cp3{minor}",)
 
 
 def needed_libc(target: Target, filenames: Iterable[str]) -> str:

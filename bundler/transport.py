@@ -197,8 +197,8 @@ def classified(error: HTTPError, url: str) -> Hiccup | BundleError:
         return BundleError(where, f"the server's certificate cannot be verified: {reason}", hint=hint)
     if isinstance(error, (LocationValueError, InvalidHeader)):
         return BundleError(where, "is not a usable URL")
-    what, hint = next((what, hint) for kind, what, hint in _HICCUPS if isinstance(error, kind))
-    return Hiccup(what, hint=hint)
+    what, advice = next((what, advice) for kind, what, advice in _HICCUPS if isinstance(error, kind))
+    return Hiccup(what, hint=advice)
 
 
 def _check_status(response: BaseHTTPResponse, url: str) -> None:

@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -18,8 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parent.parent
 BUNDLE = ROOT / ".venv" / "bin" / "bundle"
@@ -112,8 +116,6 @@ def measure(work: Path, options: argparse.Namespace) -> Results:
 
 def wheels_of(lock: Path, cache: Path, wheels: Path) -> None:
     """Copy the wheels of *lock* from the cache, under their own names."""
-    import tomllib
-
     wheels.mkdir()
     for package in tomllib.loads(lock.read_text())["packages"]:
         wheel = package["wheels"][0]
@@ -140,52 +142,32 @@ def environment(work: Path) -> dict[str, str]:
     }
 
 
-def creators(python: str, peers: Path, lock: Path, cache: Path, wheels: Path, names: list[str]) -> dict:
+def creators(
+    python: str, peers: Path, lock: Path, cache: Path, wheels: Path, names: list[str]
+) -> dict[str, Callable[[Path], list[object]]]:
     """Return, for each tool, what makes the command that creates its artifact."""
+    all_names = " ".join(names)
 
-    def bundle(*more: str):
-        return lambda out: [
-            BUNDLE,
-            "create",
-            "-q",
-            "--lock",
-            lock,
-            "--offline",
-            "-o",
-            out.with_suffix(".pyz"),
-            "--force",
-            "--cache-dir",
-            cache,
-            *more,
-        ]
+    def bundle(*more: str) -> Callable[[Path], list[object]]:
+        command = [BUNDLE, "create", "-q", "--lock", lock, "--offline", "--force", "--cache-dir", cache, *more]
+        return lambda out: [*command, "-o", out.with_suffix(".pyz")]
 
-    uv_tar = (
-        f"set -e; rm -rf tree uv-cache; {peers}/uv pip install -q --target tree --python {python} --no-index --no-deps {{more}} "
-        + " ".join(names)
-        + " 2>/dev/null; tar -C tree -c . | zstd -q -9 -T0 -o {out}"
-    )
+    def shell(script: str) -> Callable[[Path], list[object]]:
+        return lambda out: ["bash", "-c", f"set -e; {script} 2>&1 >/dev/null".replace("OUT", str(out))]
+
+    uv = f"rm -rf tree uv-cache; {peers}/uv pip install -q --target tree --python {python} --no-index --no-deps"
+    tar = "tar -C tree -c . | zstd -q -9 -T0 -f -o OUT"
+    pip = f"rm -rf site; {python} -m pip install -q --no-compile --no-deps --no-index --target site {all_names}"
     return {
         "bundle": bundle(),
         "bundle, no .pyc": bundle("--compile", "never"),
-        "uv + tar|zstd -9": lambda out: ["bash", "-c", uv_tar.format(out=out, more="")],
-        "uv --compile + tar|zstd -9": lambda out: ["bash", "-c", uv_tar.format(out=out, more="--compile-bytecode")],
-        "pex": lambda out: [
-            "bash",
-            "-c",
-            f"rm -rf pex-root; {peers}/pex --python {python} --no-index -f {wheels} --intransitive -o {out} "
-            + " ".join(names),
-        ],
-        "shiv": lambda out: (
-            ["bash", "-c", f"{peers}/shiv --python {python} --no-deps --no-index -o {out} " + " ".join(names)]
-            if os.path.exists(f"{python}-shiv")
-            else [
-                "bash",
-                "-c",
-                f"rm -rf shiv-site; {python} -m pip install -q --no-compile --no-deps --no-index --target shiv-site "
-                + " ".join(names)
-                + f" && {peers}/shiv --python {python} --site-packages shiv-site --reproducible -o {out}",
-            ]
+        "uv + tar | zstd -9": shell(f"{uv} {all_names}; {tar}"),
+        "uv, .pyc + tar | zstd -9": shell(f"{uv} --compile-bytecode {all_names}; {tar}"),
+        "pex": shell(
+            f"rm -rf pex-root; {peers}/pex --python {python} --no-index -f {wheels} --intransitive -o OUT {all_names}"
         ),
+        # shiv installs with the pip of the Python it runs on, so pip of the target installs for it.
+        "shiv": shell(f"{pip}; {peers}/shiv --python {python} --site-packages site --reproducible -o OUT"),
     }
 
 
@@ -228,43 +210,30 @@ def remove(path: Path) -> None:
 
 def report(results: Results, options: argparse.Namespace) -> None:
     """Print the table."""
-    cpu = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        "",
-    )
-    print(
-        f"set {options.set}, {options.rounds} rounds, medians; {os.cpu_count()} × {cpu}, {options.on}, Python {platform.python_version()}"
-    )
-    print(f"wheels: {results.sizes['wheels'] / 1e6:.1f} MB\n")
-    print(
-        f"{'workload':<12}{'tool':<28}{'seconds':>9}{'spread':>8}{'× bundle':>10}{'peak MiB':>10}{'MB':>8}{'× wheels':>10}"
-    )
+    cpus = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.split(":")[1].strip() for line in cpus if "model name" in line), "")
+    wheels = results.sizes["wheels"]
+    print(f"{options.set}: {wheels / 1e6:.1f} MB of wheels, medians of {options.rounds} rounds")
+    print(f"{os.cpu_count()} × {cpu}, {options.on}")
+    print()
+    print("| workload | tool | seconds | spread | × bundle | peak MiB | MB | × wheels |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|")
     rows = []
-    for (workload, tool), seconds in sorted(
-        results.seconds.items(), key=lambda item: (item[0][0], statistics.median(item[1]))
-    ):
+    measured = sorted(results.seconds.items(), key=lambda item: (item[0][0], statistics.median(item[1])))
+    for (workload, tool), seconds in measured:
         median = statistics.median(seconds)
         reference = statistics.median(results.seconds.get((workload, "bundle"), [median]))
-        size = results.sizes[tool] if workload == "create" else None
         spread = (max(seconds) - min(seconds)) / median
-        rows.append(
-            {
-                "workload": workload,
-                "tool": tool,
-                "median": median,
-                "seconds": seconds,
-                "peak_mib": results.memory[workload, tool],
-                "size": size,
-            }
-        )
+        memory = results.memory[workload, tool]
+        size = results.sizes[tool] if workload == "create" else None
+        rows.append({"workload": workload, "tool": tool, "seconds": seconds, "peak_mib": memory, "size": size})
+        sizes = f"{size / 1e6:.1f} | {size / wheels:.2f}" if size else "|"
         print(
-            f"{workload:<12}{tool:<28}{median:>9.2f}{spread:>8.0%}{median / reference:>10.2f}{results.memory[workload, tool]:>10.0f}"
-            + (f"{size / 1e6:>8.1f}{size / results.sizes['wheels']:>10.2f}" if size else "")
+            f"| {workload} | {tool} | {median:.2f} | {spread:.0%} | {median / reference:.2f} | {memory:.0f} | {sizes} |"
         )
     if options.json:
-        options.json.write_text(
-            json.dumps({"set": options.set, "wheels": results.sizes["wheels"], "rows": rows}, indent=2) + "\n"
-        )
+        facts = {"set": options.set, "wheels": wheels, "rows": rows}
+        options.json.write_text(json.dumps(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

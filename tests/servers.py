@@ -200,11 +200,11 @@ def drip(count, pause):
     return fault
 
 
-def stall(seconds, *, after=0):
+def stall(seconds, *, after=0, headers=()):
     """Send *after* bytes, then nothing."""
 
     def fault(handler, data):
-        handler.begin(200, {"ETag": handler.etag(data)}, len(data))
+        handler.begin(200, {"ETag": handler.etag(data), **dict(headers)}, len(data))
         handler.send(data[:after])
         time.sleep(seconds)
         handler.drop()

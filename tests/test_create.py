@@ -285,7 +285,10 @@ def test_require_without_the_targets_interpreter_is_refused(locked, cache, tmp_p
     assert caught.value.exit_code == 5
 
 
-ON_A_SMALL_DISK = 'mount -t tmpfs -o size=1m tmpfs "$1" && cd "$2" && shift 2 && exec "$@"'
+ON_A_SMALL_DISK = """
+cp -r "$1" "$1.kept" && mount -t tmpfs -o size=1m tmpfs "$1" && cp -r "$1.kept/." "$1" &&
+cd "$2" && shift 2 && exec "$@"
+"""
 
 
 @pytest.mark.parametrize("full", ["output", "cache"])
@@ -296,10 +299,10 @@ def test_d26_a_full_disk_leaves_nothing_behind(locked, cache, tmp_path, form, fu
     (tmp_path / "target.json").write_text(json.dumps(locked.target.to_json()))
     out = tmp_path / "out"
     out.mkdir()
-    place = out if full == "output" else cache.root / "temporary"
-    place.mkdir(exist_ok=True)
+    place = out if full == "output" else cache.root
     check = 'import sys, os; from bundler.cli import main; code = main(); print(os.listdir("out")); sys.exit(code)'
-    command = [sys.executable, "-c", check, "create", "--no-index", "--lock", "pylock.toml", "-o", "out/deps" + ".pyz" * (form == "pyz")]
+    name = "out/deps.pyz" if form == "pyz" else "out/deps"
+    command = [sys.executable, "-c", check, "create", "--no-index", "--lock", "pylock.toml", "-o", name]
     command += ["--format", form, "--cache-dir", str(cache.root), "--target", "target.json", "-q"]
     wrapped = ["unshare", "-rm", "bash", "-c", ON_A_SMALL_DISK, "bash", str(place), str(tmp_path), *command]
     answer = subprocess.run(wrapped, capture_output=True, text=True, check=False)
@@ -315,13 +318,15 @@ def test_d30_an_interrupted_create_leaves_nothing_behind(locked, cache, tmp_path
     import signal
     import time
 
-    slow = pin_of(make_wheel(tmp_path / "wheels", "slow", "1.0", {"slow.txt": b"".join(b"%d " % n for n in range(4 << 20))}))
+    text = b"".join(b"%d " % n for n in range(4 << 20))
+    slow = pin_of(make_wheel(tmp_path / "wheels", "slow", "1.0", {"slow.txt": text}))
     pins = tuple(sorted((*locked.pins, slow), key=lambda pin: pin.name))
     (tmp_path / "pylock.toml").write_text(replace(locked, pins=pins).to_toml())
     (tmp_path / "target.json").write_text(json.dumps(locked.target.to_json()))
     before = sorted(path.name for path in tmp_path.iterdir())
-    command = [sys.executable, "-c", "import sys; from bundler.cli import main; sys.exit(main())", "create", "--no-index"]
-    command += ["--lock", "pylock.toml", "-o", "deps.pyz", "--cache-dir", str(cache.root), "--target", "target.json", "--level", "19"]
+    command = [sys.executable, "-c", "import sys; from bundler.cli import main; sys.exit(main())", "create"]
+    command += ["--no-index", "--lock", "pylock.toml", "-o", "deps.pyz", "--cache-dir", str(cache.root)]
+    command += ["--target", "target.json", "--level", "19"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     while "packed" not in (line := process.stderr.readline()):
         assert line, "it ended too early"

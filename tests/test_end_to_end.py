@@ -186,13 +186,15 @@ def test_backports_are_there_for_37_and_not_for_312(web):
     for version, name in (("3.7", "37.pyz"), ("3.12", "312.pyz")):
         answer = without_network(python(version), directory / name, "run", "--", "python", "-c", code)
         assert answer.stdout == "7.4.4 x\n", answer.stderr
-        script = without_network(python(version), directory / name, "run", "--", "pytest", "--version")
+        command = [python(version), directory / name, "run", "--", "pytest", "--version"]
+        script = without_network(*command, cwd=directory)
         assert script.stdout + script.stderr == "pytest 7.4.4\n"
 
 
 def test_entry_points_and_metadata_are_found(web):
     directory, _, _ = web
-    code = "from importlib_metadata import version, entry_points; print(version('flask'), len(entry_points(group='console_scripts')) > 3)"
+    code = "from importlib_metadata import version, entry_points as found"
+    code += "; print(version('flask'), len(found(group='console_scripts')) > 3)"
     answer = without_network(python("3.7"), directory / "37.pyz", "run", "--", "python", "-c", code)
     assert answer.stdout == "2.2.5 True\n", answer.stderr
 
