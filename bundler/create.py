@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
 from bundler.targets import needed_libc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from concurrent.futures import Executor, Future
     from pathlib import Path
 
@@ -197,7 +197,7 @@ class _Layers:
                 raise
         return tuple(self._built[plan.name] for plan in plans)
 
-    def _arrivals(self, wanted: Sequence[Pin]) -> Iterator[tuple[Pin, Path]]:
+    def _arrivals(self, wanted: Sequence[Pin]) -> Generator[tuple[Pin, Path]]:
         return fetch(
             wanted,
             cache=self._options.cache,
@@ -238,12 +238,13 @@ class _Layers:
         """Build each layer as soon as its wheels are there."""
         wanted = [pin for plan in self._waiting for pin in plan.pins if pin not in self._wheels]
         self._start_complete(builder, pack)
-        for pin, path in self._arrivals(wanted):
-            self._wheels[pin] = path
-            self._start_complete(builder, pack)
-            for future in self._futures:
-                if future.done():
-                    future.result()  # an error of packing ends the downloads
+        with closing(self._arrivals(wanted)) as arrivals:
+            for pin, path in arrivals:
+                self._wheels[pin] = path
+                self._start_complete(builder, pack)
+                for future in self._futures:
+                    if future.done():
+                        future.result()  # an error of packing ends the downloads
         for future in as_completed(self._futures):
             plan = self._futures[future]
             self._built[plan.name] = future.result()

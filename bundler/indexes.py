@@ -44,7 +44,10 @@ class IndexOptions:
 
 def redacted(url: str) -> str:
     """Return *url* as it may be shown: without user, password, query and fragment."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no URL, such as one with half an IPv6 address: nothing of it is safe to show
+        return "…"
     if not parts.scheme or not parts.netloc:
         return url
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

@@ -125,7 +125,7 @@ def wheels_of(lock: Path, cache: Path, wheels: Path) -> None:
 
 def fresh_cache(cache: Path) -> None:
     """Leave only wheels and the decoder in bundler's cache: layers are to be built."""
-    for path in (cache / "layers").rglob("blob"):
+    for path in list((cache / "layers").rglob("blob")):
         shutil.rmtree(path.parent)
 
 

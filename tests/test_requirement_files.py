@@ -25,7 +25,8 @@ def test_hashes_are_found_across_continued_lines_comments_and_includes(tmp_path)
     write(tmp_path / "more" / "b.txt", f"Six==1.16.0 --hash=sha256:{TWO}\n")
     path = write(
         tmp_path / "a.txt",
-        f"# a comment\nattrs==1.0 \\\n  --hash=sha256:{ONE} \\\n  --hash=sha256:{TWO}  # both\n\n-r more/b.txt\nplain==1\n",
+        f"# a comment\nattrs==1.0 \\\n  --hash=sha256:{ONE} \\\n  --hash=sha256:{TWO}  # both\n"
+        "\n-r more/b.txt\nplain==1\n",
     )
     assert demands(path) == {"attrs": [("a.txt:2", [ONE, TWO])], "six": [("b.txt:1", [TWO])]}
 
