@@ -20,7 +20,7 @@ from bundler.carriers import Format, check_output, write_carrier
 from bundler.decoders import decoder_for
 from bundler.fetch import fetch
 from bundler.images import assemble
-from bundler.indexes import IndexOptions
+from bundler.indexes import IndexOptions, index_options
 from bundler.layers import LayerBuilder, Settings, plan_layers
 from bundler.reporters import Reporter
 from bundler.resolve import resolve
@@ -30,7 +30,7 @@ from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
 from bundler.targets import needed_libc
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from concurrent.futures import Executor, Future
     from pathlib import Path
 
@@ -44,10 +44,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How to create: everything but what and where to. *jobs* 0 means one for each processor."""
+    """How to create: everything but what and where to. *jobs* 0 means one for each processor.
+
+    *indexes* is called when something has to be resolved or fetched, at most once: to ask pip for its configuration
+    takes longer than to create a bundle from the cache.
+    """
 
     target: Target
-    indexes: IndexOptions = field(default_factory=IndexOptions)
+    indexes: Callable[[], IndexOptions] = index_options
     cache: Cache
     compile: str = "auto"
     target_python: Path | None = None
@@ -88,7 +92,7 @@ def lock(
             requirement_files=requirement_files,
             constraint_files=constraint_files,
             target=options.target,
-            indexes=options.indexes,
+            indexes=options.indexes(),
             cache_dir=options.cache.root / "uv",
             offline=options.offline,
             reporter=reporter or Reporter(),
@@ -198,10 +202,14 @@ class _Layers:
         return tuple(self._built[plan.name] for plan in plans)
 
     def _arrivals(self, wanted: Sequence[Pin]) -> Generator[tuple[Pin, Path]]:
-        return fetch(
+        if not wanted:
+            return
+        # What is cached needs no index; fetch looks again, and hashes it.
+        cached = all(self._options.cache.wheel(pin.sha256).is_file() for pin in wanted)
+        yield from fetch(
             wanted,
             cache=self._options.cache,
-            indexes=self._options.indexes,
+            indexes=IndexOptions() if cached else self._options.indexes(),
             jobs=self._jobs,
             offline=self._options.offline,
             reporter=self._reporter,
@@ -251,6 +259,7 @@ class _Layers:
             self._reporter.packed(plan.name, plan.size, cached=False)
 
     def _start_complete(self, builder: LayerBuilder, pack: Executor) -> None:
-        for plan in [plan for plan in self._waiting if all(pin in self._wheels for pin in plan.pins)]:
+        complete = [plan for plan in self._waiting if all(pin in self._wheels for pin in plan.pins)]
+        for plan in sorted(complete, key=lambda plan: -plan.size):  # the largest first: it takes longest
             self._waiting.remove(plan)
             self._futures[pack.submit(builder.build, plan, self._wheels)] = plan

@@ -20,6 +20,8 @@ from bundler.runtime.errors import BundleError, ContentError, TargetError
 from bundler.wheels import Wheel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bundler.caches import Cache
     from bundler.indexes import IndexOptions
     from bundler.runtime.targets import Target
@@ -31,7 +33,7 @@ _ELF_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 
 
-def decoder_for(target: Target, *, cache: Cache, indexes: IndexOptions, offline: bool) -> bytes | None:
+def decoder_for(target: Target, *, cache: Cache, indexes: Callable[[], IndexOptions], offline: bool) -> bytes | None:
     """Return the decoder for *target*, from the cache where it is there; None where *target* can do without.
 
     Raise ``TargetError`` if there is no decoder for *target*.
@@ -40,7 +42,7 @@ def decoder_for(target: Target, *, cache: Cache, indexes: IndexOptions, offline:
     if directory := cache.layer(key):
         return (directory / NAME).read_bytes()
     try:
-        decoder = _from_wheel(target, cache, indexes, offline=offline)
+        decoder = _from_wheel(target, cache, indexes(), offline=offline)
     except BundleError as error:
         if target.python_minor >= _STANDARD_SINCE:
             return None

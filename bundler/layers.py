@@ -49,8 +49,8 @@ BATCH = 64  # sources compiled together; the bytes of the .pyc depend on it
 class Settings:
     """What the bytes of a layer depend on besides its wheels. *frame_size* is in bytes."""
 
-    level: int = 9
-    frame_size: int = 8 << 20
+    level: int = 7
+    frame_size: int = 16 << 20
     exclude: tuple[str, ...] = ()
 
 

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -104,7 +105,7 @@ def measure(work: Path, options: argparse.Namespace) -> Results:
     chosen = [tool for tool in tools if not options.only or tool in options.only]
     for _ in range(options.rounds):
         for tool in chosen:
-            out = work / f"{tool.replace(' ', '-')}.out"
+            out = artifact_of(work, tool)
             remove(out)
             fresh_cache(cache)
             results.run("create", tool, tools[tool](out), cwd=work, env=environment(work))
@@ -176,7 +177,7 @@ def boot(results: Results, tools: list[str], work: Path, python: str, imports: s
     code = work / "main.py"
     code.write_text(imports + "\n")
     for tool in tools:
-        out = work / f"{tool.replace(' ', '-')}.out"
+        out = artifact_of(work, tool)
         for name in ("trees", "pex-root", "shiv-root", "plain"):
             remove(work / name)
         env = {**environment(work), "BUNDLE_CACHE": str(work / "trees")}
@@ -194,6 +195,11 @@ def boot(results: Results, tools: list[str], work: Path, python: str, imports: s
         results.run("boot", tool, command, cwd=work, env=env)
         if tool.startswith("bundle"):
             results.run("boot again", tool, command, cwd=work, env=env)
+
+
+def artifact_of(work: Path, tool: str) -> Path:
+    """Return where *tool* writes its artifact."""
+    return work / (re.sub("[^a-z0-9]+", "-", tool) + ".out")
 
 
 def size_of(out: Path) -> int:

@@ -24,7 +24,9 @@ from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError
 from bundler.runtime.verifying import verify
 
-NO_INDEX = IndexOptions(no_index=True)
+
+def no_index():
+    return IndexOptions(no_index=True)
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def locked(wheels):
 
 
 def options(cache, **changes):
-    return Options(target=target_of("3.7"), indexes=NO_INDEX, cache=cache, **changes)
+    return Options(target=target_of("3.7"), indexes=no_index, cache=cache, **changes)
 
 
 def test_a_bundle_boots_on_its_target(locked, cache, tmp_path):

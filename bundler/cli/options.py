@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,11 +67,14 @@ def create_options(options: argparse.Namespace) -> Options:
         settings = Settings(level=options.level, exclude=tuple(options.exclude))
     return Options(
         target=find_target(options.target, options.python, options.platform),
-        indexes=index_options(
-            index_url=options.index_url,
-            extra_index_urls=options.extra_index_url,
-            find_links=options.find_links,
-            no_index=options.no_index,
+        indexes=cache(
+            partial(
+                index_options,
+                index_url=options.index_url,
+                extra_index_urls=options.extra_index_url,
+                find_links=options.find_links,
+                no_index=options.no_index,
+            )
         ),
         cache=cache_of(options),
         compile=getattr(options, "compile", "never"),
