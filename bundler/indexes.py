@@ -1,26 +1,35 @@
 """Where wheels come from: the user's pip configuration and the command line → one set of options.
 
-People behind a mirror have configured pip, so what pip would do holds here: its files and ``PIP_*`` variables, in its
-order of precedence, as ``pip config list`` tells them. Options of the command line come on top.
+* People behind a mirror have configured pip, so what pip would do holds here: its files and ``PIP_*`` variables, in its
+  order of precedence, as ``pip config list`` tells them. Options of the command line come on top.
+* Nothing is read before ``index_options`` is called.
+* URLs may hold credentials; what is shown of them goes through ``redacted`` or ``redacted_text``.
 """
 
 from __future__ import annotations
 
 import ast
+import math
+import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 # Later sections override earlier ones; what we do is closest to pip's install and download.
 _SECTIONS = ("global", "download", "install", ":env:")
+# Older names of options that pip still takes.
+_ALIASES = {"default-timeout": "timeout", "pypi-url": "index-url"}
+_TRUE = ("1", "y", "yes", "t", "true", "on")
+_FALSE = ("", "0", "n", "no", "f", "false", "off")
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S*[^\s)\]`'\",.:;]", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +53,19 @@ class IndexOptions:
 
 def redacted(url: str) -> str:
     """Return *url* as it may be shown: without user, password, query and fragment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # no URL, such as one with half an IPv6 address: nothing of it is safe to show
-        return "…"
-    if not parts.scheme or not parts.netloc:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
         return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+    # By hand: urlsplit refuses what is no URL, and what is shown may be just that.
+    host, slash, path = re.split("[?#]", rest, maxsplit=1)[0].partition("/")
+    if "@" not in host and "@" in rest.partition("/")[0]:
+        host, slash, path = "…", "", ""  # perhaps a password with "?" or "#" in it
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def redacted_text(text: str) -> str:
+    """Return *text* with every URL in it redacted."""
+    return _URL.sub(lambda match: redacted(match[0]), text)
 
 
 def index_options(
@@ -59,9 +74,10 @@ def index_options(
     extra_index_urls: Sequence[str] = (),
     find_links: Sequence[str] = (),
     no_index: bool = False,
+    environ: Mapping[str, str] | None = None,
 ) -> IndexOptions:
-    """Return the options of the command line on top of pip's configuration."""
-    settings = read_pip_configuration()
+    """Return the options of the command line on top of pip's configuration, which *environ* is part of."""
+    settings = read_pip_configuration(os.environ if environ is None else environ)
 
     def words(key: str) -> tuple[str, ...]:
         return tuple(settings.get(key, "").split())
@@ -71,38 +87,50 @@ def index_options(
 
     def number(key: str, default: float) -> float:
         try:
-            return float(settings.get(key, default))
+            value = float(settings.get(key, default))
         except ValueError:
-            raise BundleError("pip configuration", f"has a {key} that is no number", got=settings[key]) from None
+            value = math.nan
+        if not 0 <= value < math.inf:
+            raise BundleError("pip configuration", f"has a {key} that is no number", got=settings[key])
+        return value
+
+    def flag(key: str) -> bool:
+        value = settings.get(key, "").lower()
+        if value not in (*_TRUE, *_FALSE):
+            raise BundleError("pip configuration", f"has a {key} that is neither true nor false", got=value)
+        return value in _TRUE
 
     defaults = IndexOptions()
     return IndexOptions(
         index_url=index_url or settings.get("index-url") or None,
         extra_index_urls=(*words("extra-index-url"), *extra_index_urls),
         find_links=(*words("find-links"), *find_links),
-        no_index=no_index or settings.get("no-index", "").lower() in ("1", "true", "yes", "on"),
+        no_index=no_index or flag("no-index"),
         trusted_hosts=words("trusted-host"),
         cert=path("cert"),
         client_cert=path("client-cert"),
         proxy=settings.get("proxy") or None,
-        timeout=number("timeout", number("default-timeout", defaults.timeout)),
+        timeout=number("timeout", defaults.timeout),
         retries=int(number("retries", defaults.retries)),
     )
 
 
-def read_pip_configuration() -> dict[str, str]:
+def read_pip_configuration(environ: Mapping[str, str]) -> dict[str, str]:
     """Return pip's settings, by name, as ``pip config list`` tells them."""
-    command = [sys.executable, "-m", "pip", "config", "list", "--disable-pip-version-check"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    # A configured "quiet" silences this command too; pip's own limit for it is 3.
+    loud = {key: value for key, value in environ.items() if key not in ("PIP_QUIET", "PIP_VERBOSE")}
+    command = [sys.executable, "-m", "pip", "config", "list", "-vvv", "--disable-pip-version-check"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=loud)
     if answer.returncode != 0:
-        lines = (answer.stderr.strip() or answer.stdout.strip()).splitlines() or ["pip config list failed"]
-        raise BundleError("pip configuration", f"cannot be read: {lines[-1]}", hint="try: pip config list")
+        reason = redacted_text(" ".join(answer.stderr.split())) or "pip config list failed"
+        raise BundleError("pip configuration", f"cannot be read: {reason}", hint="try: pip config list")
     found: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
     for line in answer.stdout.splitlines():
         name, _, value = line.partition("=")
         section, _, key = name.rpartition(".")
-        if section in found and value[:1] in "'\"" and value:
-            found[section][key.lower().replace("_", "-")] = str(ast.literal_eval(value))
+        if section in found and value.startswith(("'", '"')):
+            key = key.lower().replace("_", "-")
+            found[section][_ALIASES.get(key, key)] = str(ast.literal_eval(value))
     settings: dict[str, str] = {}
     for section in _SECTIONS:
         settings.update(found[section])

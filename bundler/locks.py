@@ -2,8 +2,10 @@
 
 * Any valid lock file is read, also a universal one of another tool, and narrowed to the target: markers are evaluated
   and the best fitting wheel is chosen. One that was made here for another target is refused.
-* A pin is a wheel with a sha256 (rule A1). Source distributions, directories and repositories are no pins.
-* What is written is the same for the same lock: sorted, no time stamps, no credentials.
+* A pin is a wheel that fits the target, with a sha256; each project has one (rules A1 and A2). Source distributions,
+  directories and repositories are no pins.
+* What is written is the same for the same lock: sorted, no time stamps, no user names and passwords. What travels in
+  the bundle has no query strings and no places of this host either.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urldefrag, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 import tomli_w
@@ -35,11 +37,15 @@ from bundler.targets import UNKNOWN_MARKERS, compatibility_tags, marker_environm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
+    from packaging.tags import Tag
     from packaging.utils import NormalizedName
 
 TOOL = "bundler"
 _HEX = re.compile("[0-9a-f]{64}", re.ASCII)
+# What parse_wheel_filename leaves open: in build numbers and tags it takes any character.
+_FILENAME = re.compile(r"[\w.!+-]+\.whl", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +69,22 @@ class Lock:
     pins: tuple[Pin, ...]
 
     @classmethod
-    def from_toml(cls, text: str, where: Path, target: Target) -> Lock:
-        """Read a ``pylock.toml`` for *target*; relative paths in it are relative to the directory of *where*.
+    def from_toml(cls, text: str, where: Path, target: Target | None) -> Lock:
+        """Read a ``pylock.toml`` for *target* or, if that is None, for the target that it was made for.
 
+        Relative paths in it are relative to the directory of *where*.
         Raise ``ContentError`` if it is no valid lock file, and ``UsageError`` if it is not for *target*.
         """
         pylock = parse_pylock(text, where)
-        made_for = (pylock.tool or {}).get(TOOL, {}).get("target")
-        if made_for is not None and Target.from_json(made_for, f"{where}: tool.{TOOL}.target") != target:
+        made_for = _made_for(pylock, where)
+        target = target or made_for
+        if target is None:
+            raise UsageError(where, "does not say which target it is for", hint="name the target with --target")
+        if made_for not in (None, target):
             raise UsageError(
                 where,
                 "was made for another target",
-                got=Target(**made_for),
+                got=made_for,
                 want=target,
                 hint="make a lock for this target with bundle lock, or name the lock's own target",
             )
@@ -95,10 +105,18 @@ class Lock:
             "lock-version": "1.0",
             "created-by": TOOL,
             "requires-python": "=={}.{}.*".format(*self.target.python_minor),
-            "packages": packages,
+            "packages": sorted(packages, key=lambda package: package["name"]),
             "tool": {TOOL: {"target": self.target.to_json()}},
         }
         return tomli_w.dumps(document)
+
+
+def _made_for(pylock: Pylock, where: Path) -> Target | None:
+    ours = (pylock.tool or {}).get(TOOL, {})
+    at = f"{where}: tool.{TOOL}"
+    if not isinstance(ours, dict):
+        raise ContentError(at, "is no table", got=type(ours).__name__, rule="B15")
+    return Target.from_json(ours["target"], f"{at}.target") if "target" in ours else None
 
 
 def _package(pin: Pin, location: dict[str, str]) -> dict[str, Any]:
@@ -111,7 +129,7 @@ def _package(pin: Pin, location: dict[str, str]) -> dict[str, Any]:
 
 def _location(pin: Pin, relative_to: Path | None) -> dict[str, str]:
     if pin.url is not None:
-        return {"url": without_credentials(pin.url)}
+        return {"url": urldefrag(without_credentials(pin.url)).url}
     path = str(pin.path) if relative_to is None else os.path.relpath(str(pin.path), relative_to)
     return {"path": path}
 
@@ -132,6 +150,8 @@ def parse_pylock(text: str, where: Path) -> Pylock:
         pylock = Pylock.from_dict(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ContentError(where, f"is not TOML: {error}", rule="B15") from None
+    except RecursionError:
+        raise ContentError(where, "is nested too deeply", rule="B15") from None
     except PylockValidationError as error:
         raise ContentError(where, f"is not a valid pylock.toml: {error}", rule="B15") from None
     return pylock
@@ -140,14 +160,36 @@ def parse_pylock(text: str, where: Path) -> Pylock:
 def select_pins(pylock: Pylock, where: Path, target: Target) -> list[Pin]:
     """Return what of *pylock* is for *target*, sorted by name."""
     _refuse_unknown_markers(pylock.packages, where)
+    # packaging fills variables that are missing with those of the host: all are given.
+    environment = marker_environment(target)
+    tags = compatibility_tags(target)
+    _refuse_duplicates(applicable(pylock.packages, target), where)
     try:
-        # packaging fills variables that are missing with those of the host: all are given.
-        selected = list(
-            pylock.select(environment=marker_environment(target), tags=compatibility_tags(target))  # type: ignore[arg-type]
-        )
+        selected = list(pylock.select(environment=environment, tags=tags))  # type: ignore[arg-type]
     except PylockSelectError as error:
         raise UsageError(where, f"does not fit the target: {error}", want=target) from None
-    return sorted((_pin(package, source, where) for package, source in selected), key=lambda pin: pin.name)
+    fitting = frozenset(tags)
+    return sorted((_pin(package, source, where, fitting) for package, source in selected), key=lambda pin: pin.name)
+
+
+def applicable(packages: Iterable[Package], target: Target) -> list[Package]:
+    """Return those of *packages* whose markers hold for *target*, no extras or groups asked for."""
+    environment: dict[str, str | AbstractSet[str]] = {**marker_environment(target)}
+    environment.update(extras=frozenset(), dependency_groups=frozenset())
+    return [
+        package
+        for package in packages
+        if package.marker is None or package.marker.evaluate(environment, context="lock_file")
+    ]
+
+
+def _refuse_duplicates(packages: Iterable[Package], where: Path) -> None:
+    names = [package.name for package in packages]
+    for name in names:
+        if names.count(name) > 1:
+            raise ContentError(
+                f"{where}: {name}", "is locked more than once", got=names.count(name), want="one", rule="A1"
+            )
 
 
 def _refuse_unknown_markers(packages: Iterable[Package], where: Path) -> None:
@@ -162,7 +204,7 @@ def _refuse_unknown_markers(packages: Iterable[Package], where: Path) -> None:
                 )
 
 
-def _pin(package: Package, source: object, where: Path) -> Pin:
+def _pin(package: Package, source: object, where: Path, fitting: frozenset[Tag]) -> Pin:
     at = f"{where}: {package.name}"
     if not isinstance(source, PackageWheel | PackageArchive):
         raise UsageError(
@@ -172,23 +214,45 @@ def _pin(package: Package, source: object, where: Path) -> Pin:
         )
     filename = _filename(source)
     try:
-        name, version, _, _ = parse_wheel_filename(filename)
+        name, version, _, tags = parse_wheel_filename(filename)
     except (InvalidWheelFilename, InvalidVersion):
-        raise UsageError(at, "is no wheel", got=filename, hint="only wheels are installed") from None
+        tags = frozenset()
+    if not tags or not _FILENAME.fullmatch(filename):
+        raise UsageError(at, "is no wheel", got=filename, hint="only wheels are installed")
+    if name != package.name or (package.version is not None and version != package.version):
+        raise ContentError(at, "names the wheel of another", got=filename, rule="A2")
+    if not tags & fitting:
+        raise UsageError(at, "is a wheel that does not fit the target", got=filename, rule="A2")
+    if source.size is not None and source.size < 0:
+        raise ContentError(at, "has a negative size", got=source.size, rule="A1")
+    url, path = _place(source, where)
+    return Pin(
+        name=name,
+        version=version,
+        filename=filename,
+        sha256=_sha256(source, at),
+        size=source.size,
+        url=url,
+        path=path,
+    )
+
+
+def _sha256(source: PackageWheel | PackageArchive, at: str) -> str:
     sha256 = source.hashes.get("sha256")
     if sha256 is None or not _HEX.fullmatch(sha256):
         got = sha256 or ", ".join(source.hashes) or "none"
         raise ContentError(at, "has no valid sha256", got=got, want="64 lower-case hex digits", rule="A1")
-    if source.size is not None and source.size < 0:
-        raise ContentError(at, "has a negative size", got=source.size, rule="A1")
-    if name != package.name or (package.version is not None and version != package.version):
-        raise ContentError(at, "names the wheel of another", got=filename, rule="A2")
-    url, path = source.url, Path(source.path) if source.path else None
-    if path is None and url is not None and urlsplit(url).scheme == "file":
-        url, path = None, Path(url2pathname(str(urlsplit(url).path)))
-    if path is not None:
-        url, path = None, Path(os.path.normpath(where.absolute().parent / path))
-    return Pin(name=name, version=version, filename=filename, sha256=sha256, size=source.size, url=url, path=path)
+    return sha256
+
+
+def _place(source: PackageWheel | PackageArchive, where: Path) -> tuple[str | None, Path | None]:
+    """Return URL or path of *source*: the path where there are both, or where the URL is one of a file."""
+    path = source.path
+    if path is None and source.url is not None and urlsplit(source.url).scheme == "file":
+        path = url2pathname(str(urlsplit(source.url).path))
+    if path is None:
+        return source.url, None
+    return None, Path(os.path.normpath(where.absolute().parent / path))
 
 
 def _filename(source: PackageWheel | PackageArchive) -> str:

@@ -2,18 +2,23 @@
 
 * uv knows some glibc versions only. For another one it resolves for the next newer, and a version without a fitting
   wheel is excluded and resolved again: the result is what a resolver would find that knew the exact target.
+* uv knows no free-threaded target. It resolves for the usual ABI; of each version it chooses, all wheels are looked at.
 * uv ignores hashes in requirement files; they are enforced here.
 * Only wheels. What uv says when there is no solution is shortened to what matters, and a project without a wheel is
   named together with the nearest versions that have one.
-* No credentials in errors or in the lock.
+* No credentials in errors or on uv's command line, which others on this host can read.
+* Nothing but the arguments decides: uv's own settings, and other interpreters of this host, change nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
+import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,27 +27,37 @@ from typing import TYPE_CHECKING, Any
 import uv
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from bundler.indexes import redacted
-from bundler.locks import Lock, parse_pylock, select_pins
-from bundler.requirement_files import demanded_hashes
-from bundler.runtime.errors import BundleError, ContentError, UsageError
-from bundler.targets import compatibility_tags, marker_environment
+from bundler.indexes import redacted, redacted_text
+from bundler.locks import Lock, applicable, parse_pylock, select_pins
+from bundler.requirement_files import HashDemands, parse_line, read_requirement_files
+from bundler.runtime.errors import BundleError, UsageError
+from bundler.targets import compatibility_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock
-    from packaging.utils import NormalizedName
+    from packaging.version import Version
 
     from bundler.indexes import IndexOptions
     from bundler.locks import Pin
     from bundler.reporters import Reporter
-    from bundler.requirement_files import HashDemand
     from bundler.runtime.targets import Target
 
 _KNOWN_GLIBC = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 _ROUNDS = 40
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"`<>)]+")
+# Of our environment, uv gets all but what would change its answer.
+_DROPPED = ("UV_", "PIP_", "VIRTUAL_ENV", "CONDA_")
+_WHERE = Path("requirements")
+# What uv says about wheels, from what is sure to what is only said somewhere in a chain of reasons.
+_NO_WHEEL = re.compile(
+    r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+]+) has no (?:usable )?wheels(?: with a matching)?", re.ASCII
+)
+_NOT_FOUND = re.compile(
+    r"(?:(?P<name>[A-Za-z0-9][\w.-]*) was not found in the (?:package registry|provided package locations)"
+    r"|there are no versions of (?P<empty>[A-Za-z0-9][\w.-]*))",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +65,17 @@ class _Question:
     """What uv is asked, apart from the platform."""
 
     requirements: tuple[str, ...]
-    requirement_files: tuple[Path, ...]
-    constraint_files: tuple[Path, ...]
+    requirement_files: tuple[Path, ...] = ()
+    constraint_files: tuple[Path, ...] = ()
     target: Target
     indexes: IndexOptions
     cache_dir: Path
     offline: bool
+    options: tuple[str, ...] = ()
+
+
+class _Unsolved(Exception):  # noqa: N818 - it is no error yet: it may be asked again in another way
+    """What uv printed when it failed, without credentials."""
 
 
 def resolve(
@@ -73,27 +93,35 @@ def resolve(
 
     Raise ``UsageError`` if nothing was asked for, ``ContentError`` if a hash differs, and ``BundleError`` otherwise.
     """
-    if not requirements and not requirement_files:
+    given = [parse_line(requirement.strip(), "requirement") for requirement in requirements]
+    listed = read_requirement_files(requirement_files)
+    constraints = read_requirement_files(constraint_files)
+    if not given and not listed.lines:
         raise UsageError("requirements", "nothing was asked for", hint="name a requirement, or a file with -r FILE")
-    demands = demanded_hashes([*requirement_files, *constraint_files], marker_environment(target))
+    demands = HashDemands(
+        lines=(*given, *listed.lines, *constraints.lines),
+        require_hashes=listed.require_hashes or constraints.require_hashes,
+        target=target,
+    )
     reporter.resolving(len(requirements) + len(requirement_files))
     question = _Question(
-        requirements=tuple(requirements),
+        requirements=tuple(map(_absolute, requirements)),
         requirement_files=tuple(path.absolute() for path in requirement_files),
         constraint_files=tuple(path.absolute() for path in constraint_files),
         target=target,
         indexes=indexes,
-        cache_dir=cache_dir,
+        cache_dir=cache_dir.absolute(),
         offline=offline,
     )
-    lock = Lock(target=target, pins=tuple(_pins_of(_fitting(question), demands, target)))
+    try:
+        pylock = _fitting(question)
+    except _Unsolved as unsolved:
+        raise _explained(str(unsolved), question) from None
+    packages = [demands.enforced(package) for package in pylock.packages]
+    pins = select_pins(replace(pylock, packages=packages), _WHERE, target)
+    lock = Lock(target=target, pins=tuple(map(_with_local_size, pins)))
     reporter.resolved(lock)
     return lock
-
-
-def _pins_of(pylock: Pylock, demands: Mapping[NormalizedName, list[HashDemand]], target: Target) -> list[Pin]:
-    narrowed = replace(pylock, packages=[_with_demanded_hashes(package, demands) for package in pylock.packages])
-    return [_with_local_size(pin) for pin in select_pins(narrowed, Path("pylock.toml").absolute(), target)]
 
 
 def _with_local_size(pin: Pin) -> Pin:
@@ -102,36 +130,25 @@ def _with_local_size(pin: Pin) -> Pin:
     return replace(pin, size=pin.path.stat().st_size)
 
 
-def _with_demanded_hashes(package: Package, demands: Mapping[NormalizedName, list[HashDemand]]) -> Package:
-    """Leave only those wheels of *package* that every requirement line with hashes accepts (rule A1)."""
-    wheels, archive = list(package.wheels or ()), package.archive
-    for demand in demands.get(package.name, ()):
-        found = [wheel.hashes.get("sha256") for wheel in wheels] or [archive.hashes.get("sha256") if archive else None]
-        wheels = [wheel for wheel in wheels if wheel.hashes.get("sha256") in demand.sha256]
-        accepted = bool(wheels) or (archive is not None and archive.hashes.get("sha256") in demand.sha256)
-        if not accepted:
-            raise ContentError(
-                demand.where,
-                f"lists no hash of a wheel of {package.name} {package.version} that fits the target",
-                got=", ".join(f"sha256:{sha256}" for sha256 in found),
-                want=" or ".join(f"sha256:{sha256}" for sha256 in sorted(demand.sha256)[:3]),
-                hint="if the wheel is right, add its hash to the line",
-                rule="A1",
-            )
-    return replace(package, wheels=wheels or None) if package.wheels else package
-
-
-def _fitting(question: _Question) -> Pylock:
+def _fitting(question: _Question, rounds: int = _ROUNDS) -> Pylock:
     """Ask uv until every version it chooses has a wheel that fits the target exactly."""
     upper, lower = _uv_platforms(question.target)
     excluded: list[str] = []
-    for _ in range(_ROUNDS):
-        pylock = _compile(question, upper, excluded)
-        unfitting = [package for package in pylock.packages if not _fits(package, question.target)]
-        if not unfitting or upper == lower:
+    for _ in range(rounds):
+        try:
+            pylock = _completed(_compile(question, upper, excluded), question)
+        except _Unsolved:
+            if not excluded:
+                raise
+            break  # what was excluded is needed: the reason is that, and not our excluding it
+        unfitting = list(_unfitting(pylock, question.target))
+        if not unfitting:
             return pylock
         excluded += [f"{package.name}!={package.version}" for package in unfitting]
-    return _compile(question, lower, [])
+    pylock = _completed(_compile(question, lower, []), question)
+    for package in _unfitting(pylock, question.target):
+        raise _Unsolved(f"{package.name}=={package.version} has no wheels with a matching platform or ABI tag")
+    return pylock
 
 
 def _uv_platforms(target: Target) -> tuple[str, str]:
@@ -144,52 +161,89 @@ def _uv_platforms(target: Target) -> tuple[str, str]:
     return f"{target.arch}-manylinux_2_{above}", f"{target.arch}-manylinux_2_{below}"
 
 
-def _fits(package: Package, target: Target) -> bool:
-    if not package.wheels or package.marker is not None:
-        return True  # direct, or perhaps not for this target at all: select_pins will see
+def _unfitting(pylock: Pylock, target: Target) -> Iterator[Package]:
+    """Yield the packages of *pylock* without a fitting wheel. Of direct ones there is no other version to choose."""
     tags = frozenset(compatibility_tags(target))
-    return any(tags & parse_wheel_filename(wheel.filename)[3] for wheel in package.wheels)
+    for package in applicable(pylock.packages, target):
+        if package.wheels and not any(tags & parse_wheel_filename(wheel.filename)[3] for wheel in package.wheels):
+            yield package
 
 
-def _compile(question: _Question, platform: str, excluded: Iterable[str], *, options: Sequence[str] = ()) -> Pylock:
-    """Run uv once; raise ``BundleError`` with what matters of its explanation."""
+def _completed(pylock: Pylock, question: _Question) -> Pylock:
+    """Return *pylock* with all wheels of what does not fit, for a target whose wheels uv leaves out."""
+    if not question.target.abi.endswith("t"):
+        return pylock
+    unfitting = {package.name for package in _unfitting(pylock, question.target)}
+    packages = []
+    for package in pylock.packages:
+        if package.name in unfitting:
+            # A universal resolution names every wheel of a version.
+            alone = replace(
+                question,
+                requirements=(f"{package.name}=={package.version}",),
+                requirement_files=(),
+                constraint_files=(),
+                options=("--no-deps",),
+            )
+            found = [each.wheels for each in _compile(alone, None, []).packages if each.name == package.name]
+            packages.append(replace(package, wheels=found[0] if found else package.wheels))
+        else:
+            packages.append(package)
+    return replace(pylock, packages=packages)
+
+
+def _compile(question: _Question, platform: str | None, excluded: Sequence[str]) -> Pylock:
+    """Run uv once, for *platform* or for all of them; raise ``_Unsolved`` with what it says."""
     with tempfile.TemporaryDirectory(prefix="bundle-resolve-") as directory:
-        scratch = Path(directory)
-        sources: list[str] = [str(path) for path in question.requirement_files]
-        if question.requirements:
-            lines = "".join(f"{_absolute(requirement)}\n" for requirement in question.requirements)
-            (scratch / "requirements.txt").write_text(lines, encoding="utf-8")
-            sources.append(str(scratch / "requirements.txt"))
-        constraints = [str(path) for path in question.constraint_files]
-        if excluded := list(excluded):
-            (scratch / "excluded.txt").write_text("\n".join(excluded) + "\n", encoding="utf-8")
-            constraints.append(str(scratch / "excluded.txt"))
+        scratch = Path(directory).resolve()
+        sources = [*_index_file(question.indexes, scratch), *map(str, question.requirement_files)]
+        sources += _written(scratch / "requirements.txt", question.requirements)
+        constraints = [*map(str, question.constraint_files), *_written(scratch / "excluded.txt", excluded)]
         command = [
-            *(uv.find_uv_bin(), "pip", "compile", "--quiet", "--no-config", "--no-header", "--no-python-downloads"),
-            *("--format", "pylock.toml", "--only-binary", ":all:", "--color", "never"),
-            *("--python-version", question.target.python, "--python-platform", platform),
+            *("pip", "compile", "--quiet", "--no-config", "--no-header", "--no-python-downloads", "--color", "never"),
+            *("--format", "pylock.toml", "--only-binary", ":all:", "--index-strategy", "unsafe-best-match"),
+            *("--python-version", question.target.python),
+            *(("--python-platform", platform) if platform else ("--universal",)),
+            *(("--python", sys.executable) if sys.executable else ()),
             *("--cache-dir", str(question.cache_dir), "--output-file", str(scratch / "pylock.toml")),
             *(argument for path in constraints for argument in ("--constraints", path)),
-            *_index_arguments(question.indexes, offline=question.offline),
-            *(*options, "--", *sources),
+            *_index_arguments(question.indexes, os.environ),
+            *(("--offline",) if question.offline else ()),
+            *(*question.options, "--", *sources),
         ]
-        try:
-            answer = subprocess.run(
-                command, capture_output=True, text=True, check=False, env=_environment(question.indexes, os.environ)
-            )
-        except OSError as error:
-            raise BundleError("uv", f"cannot be run: {error.strerror}", hint="reinstall bundler") from error
-        if answer.returncode != 0:
-            raise _explained(answer.stderr, question, scratch)
-        lock = scratch / "pylock.toml"
-        return _localised(parse_pylock(lock.read_text(encoding="utf-8"), Path("uv")), scratch)
+        _run(command, _environment(question.indexes, os.environ))
+        text = (scratch / "pylock.toml").read_text(encoding="utf-8")
+        return _localised(parse_pylock(text, Path("uv")), scratch)
+
+
+def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    try:
+        answer = subprocess.run(
+            [uv.find_uv_bin(), *arguments], capture_output=True, text=True, check=False, env=environment
+        )
+    except OSError as error:
+        reason = error.strerror or "it is not installed"
+        raise BundleError(
+            "uv", f"cannot be run: {reason}", hint="install bundler again, with its dependencies"
+        ) from None
+    if answer.returncode < 0 or (answer.returncode != 0 and not answer.stderr.strip()):
+        raise BundleError("uv", f"ended with status {answer.returncode} and no explanation", hint="try again")
+    if answer.returncode != 0:
+        raise _Unsolved(redacted_text(answer.stderr))
+
+
+def _written(path: Path, lines: Sequence[str]) -> list[str]:
+    """Write *lines*, if there are any, to *path*; return what names them for uv."""
+    if not lines:
+        return []
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return [str(path)]
 
 
 def _absolute(requirement: str) -> str:
     """Make a local wheel path absolute: uv reads the requirement from a file elsewhere."""
-    if requirement.endswith(".whl") and "://" not in requirement and "@" not in requirement:
-        return str(Path(requirement).absolute())
-    return requirement
+    path = re.match(r"(?![\w.-]+\s*(?:\[[^\]]*\]\s*)?@)(?P<path>[^\s:;\[]+\.whl)(?=[\s;\[]|$)", requirement)
+    return f"{Path(path['path']).absolute()}{requirement[path.end() :]}" if path else requirement
 
 
 def _localised(pylock: Pylock, scratch: Path) -> Pylock:
@@ -217,83 +271,102 @@ def _local(wheel: PackageWheel | PackageArchive, scratch: Path) -> dict[str, Any
     return {"path": str(path), "hashes": hashes}
 
 
-def _index_arguments(indexes: IndexOptions, *, offline: bool) -> list[str]:
-    arguments = ["--index-strategy", "unsafe-best-match"]  # what pip does with several indexes
-    if indexes.index_url:
-        arguments += ["--default-index", indexes.index_url]
-    for url in indexes.extra_index_urls:
-        arguments += ["--index", url]
+def _index_file(indexes: IndexOptions, scratch: Path) -> list[str]:
+    """Write what may hold credentials and fits into no variable of uv to a file that only we can read."""
+    return _written(
+        scratch / "indexes.txt", [f"--find-links {place}" for place in indexes.find_links if "://" in place]
+    )
+
+
+def _index_arguments(indexes: IndexOptions, environ: Mapping[str, str]) -> list[str]:
+    arguments = ["--no-index"] if indexes.no_index else []
     for place in indexes.find_links:
-        arguments += ["--find-links", place]
+        arguments += ["--find-links", place] if "://" not in place else []
     for host in indexes.trusted_hosts:
         arguments += ["--allow-insecure-host", host]
-    if indexes.cert:
-        arguments += ["--cert", str(indexes.cert)]
-    arguments += ["--no-index"] if indexes.no_index else []
-    arguments += ["--offline"] if offline else []
+    if shutil.which("keyring", path=environ.get("PATH")):
+        arguments += ["--keyring-provider", "subprocess"]
     return arguments
 
 
 def _environment(indexes: IndexOptions, environ: Mapping[str, str]) -> dict[str, str]:
     """Return *environ* without what would change uv's answer, and with what pip was told."""
-    environment = {key: value for key, value in environ.items() if not key.startswith(("UV_", "PIP_", "VIRTUAL_ENV"))}
-    environment["UV_HTTP_TIMEOUT"] = str(int(indexes.timeout))
+    environment = {key: value for key, value in environ.items() if not key.startswith(_DROPPED)}
+    environment["UV_HTTP_TIMEOUT"] = str(max(1, math.ceil(indexes.timeout)))
     environment["UV_HTTP_RETRIES"] = str(indexes.retries)
-    environment["UV_NO_WRAP"] = "1"  # what it says is read line by line
+    environment["UV_SYSTEM_CERTS"] = environment["UV_NATIVE_TLS"] = "true"  # the newer and the older name
+    if indexes.index_url and not indexes.no_index:
+        environment["UV_DEFAULT_INDEX"] = indexes.index_url
+    if indexes.extra_index_urls and not indexes.no_index:
+        environment["UV_INDEX"] = " ".join(indexes.extra_index_urls)
     if indexes.proxy:
-        environment["ALL_PROXY"] = environment["HTTPS_PROXY"] = environment["HTTP_PROXY"] = indexes.proxy
+        for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"):
+            environment[name] = environment[name.lower()] = indexes.proxy
+    if indexes.cert:
+        environment["SSL_CERT_FILE"] = str(indexes.cert)
     if indexes.client_cert:
         environment["SSL_CLIENT_CERT"] = str(indexes.client_cert)
     return environment
 
 
-def _explained(text: str, question: _Question, scratch: Path) -> BundleError:
+def _explained(text: str, question: _Question) -> BundleError:
     """Turn what uv printed into an error that says what matters."""
-    text = _URL.sub(lambda match: redacted(match[0]), text)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    parse = re.search(r"Couldn't parse requirement in `(?P<file>[^`]+)` at position (?P<at>\d+)", text)
-    if parse:
-        return _syntax_error(Path(parse["file"]), int(parse["at"]), lines, scratch)
-    told = [line for line in lines if not line.startswith("error: No solution")]
-    causes = [re.sub(r"^(error|cause|hint):\s*", "", line) for line in told]
-    explanation = " ".join(cause for cause in causes if "building from source is disabled" not in cause)
-    explanation = re.sub(r",? we can conclude that your requirements are unsatisfiable\.?", "", explanation)
-    missing = re.search(r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+]+) has no (?:usable )?wheels", text)
+    told = [re.sub(r"^(?:error|cause|[×╰─▶├│ ]+)[:\s]*", "", line.strip()) for line in text.splitlines()]
+    hints = [line.removeprefix("hint: ") for line in told if line.startswith("hint: ")]
+    reasons = [line for line in told if line and line not in hints and not line.startswith(("hint:", "No solution"))]
+    explanation = re.sub(r",? we can conclude that your requirements are unsatisfiable\.?", ".", " ".join(reasons))
+    missing = _NO_WHEEL.search(explanation)
+    unknown = _NOT_FOUND.search(explanation)
     if missing:
-        return _no_wheel(missing["name"], missing["version"], explanation, question)
-    hints = {
-        "was not found in the package registry": "check the spelling of the name, and the index (pip config list)",
-        "Network connectivity is disabled": "leave --offline away once, or fill the cache with bundle lock",
-        "No solution found": "loosen one of the requirements it names",
-    }
-    hint = next((hint for sign, hint in hints.items() if sign in text), "check the index: pip config list")
-    what = "cannot be resolved" if "No solution found" in text else "the index cannot be used"
-    return BundleError("requirements", f"{what}: {explanation}", hint=hint)
+        return _no_wheel(missing["name"], missing["version"], explanation, hints, question)
+    if question.offline and ("was not found in the cache" in text or "network was disabled" in text):
+        hint = "leave --offline away once, so that the cache is filled"
+        return BundleError("requirements", f"cannot be resolved offline: {explanation}", hint=hint)
+    if unknown:
+        name = unknown["name"] or unknown["empty"]
+        hint = (
+            f"check the spelling of {name}, and that {_places(question.indexes)} answers with a list of its files: "
+            "not with 404, a login page or a refusal"
+        )
+        return BundleError(name, f"was not found: {explanation}", hint=hint)
+    if "No solution found" in text:
+        hint = next((hint for hint in hints if "re-releases" in hint), "loosen one of the requirements it names")
+        return BundleError("requirements", f"cannot be resolved: {explanation}", hint=hint)
+    fetched = re.search(r"(?:Failed to fetch|Failed to read `--find-links` \w+): `?(?P<url>\S+?)`?(?:\s|$)", text)
+    if fetched or "://" in explanation:
+        hint = f"check the network and the index ({_places(question.indexes)}): pip config list"
+        causes = "; ".join(dict.fromkeys(reasons))
+        return BundleError(fetched["url"] if fetched else "index", f"cannot be used: {causes}", hint=hint)
+    return BundleError("requirements", f"cannot be resolved: {explanation}")
 
 
-def _syntax_error(path: Path, at: int, lines: list[str], scratch: Path) -> BundleError:
-    try:
-        before = path.read_bytes()[:at].decode(errors="replace")
-    except OSError:
-        before = ""
-    where = "requirement" if path.is_relative_to(scratch) else f"{path}:{before.count(chr(10)) + 1}"
-    cause = next((line.removeprefix("cause: ") for line in lines if line.startswith("cause:")), lines[-1])
-    source = lines[lines.index(f"cause: {cause}") + 1] if f"cause: {cause}" in lines[:-1] else None
-    return BundleError(where, f"is not a requirement: {cause}", got=source)
+def _places(indexes: IndexOptions) -> str:
+    """Name the places where wheels are looked for."""
+    urls = () if indexes.no_index else (indexes.index_url or "the default index", *indexes.extra_index_urls)
+    return " or ".join(map(redacted, (*urls, *indexes.find_links))) or "no index"
 
 
-def _no_wheel(name: str, version: str, explanation: str, question: _Question) -> BundleError:
+def _no_wheel(name: str, version: str, explanation: str, hints: Iterable[str], question: _Question) -> BundleError:
     """Name the nearest versions that have a wheel for the target, as uv finds them."""
-    nearest = []
+    nearest: list[Version] = []
     for specifier, order in ((f"<{version}", "highest"), (f">{version}", "lowest")):
-        alone = replace(question, requirements=(f"{name}{specifier}",), requirement_files=(), constraint_files=())
+        alone = replace(
+            question,
+            requirements=(f"{name}{specifier}",),
+            requirement_files=(),
+            constraint_files=(),
+            options=("--no-deps", "--resolution", order),
+        )
         try:
-            platform = _uv_platforms(question.target)[1]
-            pylock = _compile(alone, platform, [], options=["--no-deps", "--resolution", order])
-        except BundleError:
+            pylock = _fitting(alone, rounds=8)
+        except (BundleError, _Unsolved):
             continue
-        nearest += [str(package.version) for package in pylock.packages if package.name == canonicalize_name(name)]
+        nearest += [
+            found.version for found in pylock.packages if found.name == canonicalize_name(name) and found.version
+        ]
+    wheels = " ".join(hint for hint in hints if re.search(rf"`{re.escape(name)}`", hint) and "heels are avail" in hint)
     hint = f"build one on a system like the target (pip wheel {name}=={version}) and offer it with --find-links"
     if nearest:
-        hint = f"the nearest versions with a wheel: {name} {' and '.join(nearest)}; or {hint}"
-    return BundleError(f"{name} {version}", f"has no wheel for {question.target}: {explanation}", hint=hint)
+        hint = f"the nearest versions with a wheel: {name} {' and '.join(map(str, nearest))}; or {hint}"
+    what = f"has no wheel for {question.target}: {explanation} {wheels}"
+    return BundleError(f"{name} {version}", what.strip(), hint=hint)

@@ -38,15 +38,17 @@ _FIRST_FREE_THREADED = 13
 # The oldest glibc that manylinux knows on each architecture, and the names from before PEP 600.
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+_NUMBER = "(?:0|[1-9][0-9]{0,2})"
 _PLATFORM = re.compile(
-    r"(?P<libc>manylinux|musllinux)_(?P<major>[0-9]+)_(?P<minor>[0-9]+)_(?P<arch>x86_64|aarch64)", re.ASCII
+    rf"(?:(?P<manylinux>manylinux_2_)|musllinux_1_)(?P<minor>{_NUMBER})_(?P<arch>x86_64|aarch64)", re.ASCII
 )
-_PYTHON = re.compile(r"3\.(?P<minor>[0-9]+)\.[0-9]+(?P<threads>t?)", re.ASCII)
+_PYTHON = re.compile(rf"3\.(?P<minor>{_NUMBER})\.{_NUMBER}(?P<threads>t?)", re.ASCII)
+_LIBC_VERSION = {"glibc": re.compile(rf"2\.{_NUMBER}", re.ASCII), "musl": re.compile(rf"1\.{_NUMBER}", re.ASCII)}
 UNKNOWN_MARKERS = ("platform_release", "platform_version")
 
 
 def marker_environment(target: Target) -> dict[str, str]:
-    """Return every marker variable of *target* but *extra*."""
+    """Return every marker variable of *target*. ``extra`` is none: it belongs to a requirement."""
     major, minor = target.python_minor
     return {
         "implementation_name": target.implementation,
@@ -69,7 +71,7 @@ def platforms(target: Target) -> tuple[str, ...]:
 
 
 def _libc_platforms(target: Target) -> Iterator[str]:
-    newest = int(target.libc_version.split(".")[1])
+    newest = _numbers(target.libc_version)[1]
     if target.libc == "musl":
         yield from (f"musllinux_1_{minor}_{target.arch}" for minor in range(newest, -1, -1))
         return
@@ -106,8 +108,7 @@ def find_target(name: str | None, python: str | None, platform: str | None) -> T
                 want="X.Y.Z",
                 hint="ask the target's interpreter: python -V. '3.7' would mean 3.7.0, and lose what needs 3.7.1",
             )
-        minor = int(match["minor"])
-        abi = _abis(minor)[-1 if match["threads"] else 0]
+        abi = f"cp3{match['minor']}t" if match["threads"] else _abis(int(match["minor"]))[0]
         target = target._replace(python=python.removesuffix("t"), abi=abi)
     if platform is not None:
         target = target._replace(**_parse_platform(platform))
@@ -115,19 +116,29 @@ def find_target(name: str | None, python: str | None, platform: str | None) -> T
 
 
 def _parse_platform(platform: str) -> dict[str, str]:
-    modern = platform
-    for minor, legacy in _LEGACY.items():
-        modern = modern.replace(f"{legacy}_", f"manylinux_2_{minor}_") if modern.startswith(f"{legacy}_") else modern
-    match = _PLATFORM.fullmatch(modern)
-    if match is None or match["major"] != ("2" if match["libc"] == "manylinux" else "1"):
+    libc = _libc_of(platform)
+    if libc is None:
         raise UsageError(
             "--platform",
             "is not understood",
             got=platform,
             want="manylinux_2_28_x86_64, manylinux2014_aarch64, musllinux_1_2_x86_64 or the like",
         )
-    libc = "glibc" if match["libc"] == "manylinux" else "musl"
-    return {"arch": match["arch"], "libc": libc, "libc_version": f"{match['major']}.{match['minor']}"}
+    return libc
+
+
+def _libc_of(platform: str) -> dict[str, str] | None:
+    """Return architecture, libc and its version of the platform tag *platform*, if it is one of those."""
+    for minor, legacy in _LEGACY.items():
+        if platform.startswith(f"{legacy}_"):
+            platform = f"manylinux_2_{minor}_{platform.removeprefix(f'{legacy}_')}"
+    match = _PLATFORM.fullmatch(platform)
+    if match is None:
+        return None
+    libc, major = ("glibc", 2) if match["manylinux"] else ("musl", 1)
+    if libc == "glibc" and int(match["minor"]) < _OLDEST_GLIBC[match["arch"]]:
+        return None
+    return {"arch": match["arch"], "libc": libc, "libc_version": f"{major}.{match['minor']}"}
 
 
 def _named(name: str) -> Target:
@@ -147,14 +158,24 @@ def _named(name: str) -> Target:
 
 
 def _supported(target: Target, where: str) -> Target:
-    _, minor = target.python_minor
-    abis = _abis(minor)
+    python = _PYTHON.fullmatch(target.python)
+    abis = _abis(int(python["minor"])) if python else ()
+    libc_version = _LIBC_VERSION.get(target.libc)
+    oldest = f"2.{_OLDEST_GLIBC.get(target.arch, 0)}" if target.libc == "glibc" else "1.0"
     for what, got, good, want in (
         ("implementation", target.implementation, target.implementation == "cpython", "cpython"),
-        ("Python", target.python, minor in MINORS, f"3.{MINORS[0]} to 3.{MINORS[-1]}"),
+        ("Python", target.python, python and int(python["minor"]) in MINORS, f"3.{MINORS[0]}.Z to 3.{MINORS[-1]}.Z"),
         ("ABI", target.abi, target.abi in abis, " or ".join(abis)),
         ("architecture", target.arch, target.arch in ARCHITECTURES, " or ".join(ARCHITECTURES)),
-        ("libc", target.libc, target.libc in ("glibc", "musl"), "glibc or musl"),
+        ("libc", target.libc, libc_version, "glibc or musl"),
+        (
+            f"{target.libc} version",
+            target.libc_version,
+            libc_version
+            and libc_version.fullmatch(target.libc_version)
+            and _numbers(target.libc_version) >= _numbers(oldest),
+            f"{oldest} or newer",
+        ),
     ):
         if not good:
             raise UsageError(where, f"is for another {what} than can be built for", got=got, want=want)
@@ -170,22 +191,21 @@ def _abis(minor: int) -> tuple[str, ...]:
 
 def needed_libc(target: Target, filenames: Iterable[str]) -> str:
     """Return the oldest libc that all the wheels *filenames* accept, of those that they say they accept."""
+    fitting = frozenset(compatibility_tags(target))
     oldest = (2, _OLDEST_GLIBC[target.arch]) if target.libc == "glibc" else (1, 0)
-    needed = max((_oldest_libc(target, filename, oldest) for filename in filenames), default=oldest)
-    return "{}.{}".format(*needed)
+    needed = (_oldest_libc(target, parse_wheel_filename(filename)[3] & fitting, oldest) for filename in filenames)
+    return "{}.{}".format(*max(needed, default=oldest))
 
 
-def _oldest_libc(target: Target, filename: str, oldest: tuple[int, int]) -> tuple[int, int]:
+def _oldest_libc(target: Target, tags: Iterable[Tag], oldest: tuple[int, int]) -> tuple[int, int]:
     accepted = []
-    for tag in parse_wheel_filename(filename)[3]:
+    for tag in tags:
+        libc = _libc_of(tag.platform)
         if tag.platform == "any":
             accepted.append(oldest)
-        elif tag.platform.startswith("linux_"):
-            accepted.append(_numbers(target.libc_version))
-        elif tag.platform.endswith(f"_{target.arch}"):
-            parsed = _parse_platform(tag.platform)
-            if parsed["libc"] == target.libc:
-                accepted.append(_numbers(parsed["libc_version"]))
+        elif libc is not None:
+            accepted.append(_numbers(libc["libc_version"]))
+    # linux_x86_64 says nothing: the target's own libc is what the wheel was built for.
     return min(accepted, default=_numbers(target.libc_version))
 
 

@@ -314,6 +314,20 @@ def test_d26_a_full_disk_leaves_nothing_behind(locked, cache, tmp_path, form, fu
     assert answer.stdout == "[]\n"
 
 
+def test_an_output_that_cannot_be_written_is_refused(locked, cache, tmp_path):
+    """On a read-only file system, since root may write wherever that is not the reason."""
+    (tmp_path / "pylock.toml").write_text(locked.to_toml())
+    (tmp_path / "target.json").write_text(json.dumps(locked.target.to_json()))
+    (tmp_path / "out").mkdir()
+    program = "import sys; from bundler.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "create", "--lock", "pylock.toml", "-o", "out/deps.pyz"]
+    command += ["--cache-dir", str(cache.root), "--target", "target.json", "-q"]
+    wrapped = ["unshare", "-rm", "bash", "-c", 'mount -t tmpfs -o ro tmpfs out && exec "$@"', "bash", *command]
+    answer = subprocess.run(wrapped, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert "is not writable" in answer.stderr
+
+
 @pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
 def test_d30_an_interrupted_create_leaves_nothing_behind(locked, cache, tmp_path, signal_name):
     """The signal arrives while layers are being compressed."""

@@ -99,7 +99,7 @@ WHEEL = ["demo-1.0-py3-none-any.whl"]
         (document(package(wheels=WHEEL).replace("sha256", "md5")), ContentError, "no valid sha256"),
         (document(package(wheels=WHEEL).replace(HASH, HASH.upper())), ContentError, "no valid sha256"),
         (document(package(wheels=WHEEL).replace(HASH, HASH[:-1])), ContentError, "no valid sha256"),
-        (document(package(wheels=WHEEL) * 2), UsageError, "Multiple packages"),
+        (document(package(wheels=WHEEL) * 2), ContentError, r"locked more than once.*\[A1\]"),
         (document(package(wheels=["other-1.0-py3-none-any.whl"])), ContentError, "not consistent"),
         (
             document(package(more=f"[packages.sdist]\nname = 'demo-1.0.tar.gz'\n{SDIST}")),
