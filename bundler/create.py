@@ -121,7 +121,7 @@ def create(
     compiler = find_compiler(
         options.target, mode=options.compile, python=options.target_python, jobs=jobs, environ=os.environ
     )
-    with options.cache.in_use():
+    with options.cache.in_use(), compiler or nullcontext():
         decoder = decoder_for(options.target, cache=options.cache, indexes=options.indexes, offline=options.offline)
         clock.lap("prepare")
         layers = _Layers(options, compiler, jobs, reporter).make(locked.pins)
@@ -136,7 +136,7 @@ def create(
             bytecode=compiler.version if compiler else None,
             documents=documents,
         )
-        size = write_carrier(image, out, form=form, force=force, decode=decode, jobs=jobs)
+        size = write_carrier(image, out, form=form, force=force, decode=decode, jobs=jobs, compiler=compiler)
         clock.lap("carrier")
     return Bundle(
         path=out,
@@ -189,7 +189,6 @@ class _Layers:
         with (
             ThreadPoolExecutor(self._jobs, "compress") as compress,
             ThreadPoolExecutor(self._jobs, "pack") as pack,
-            self._compiler or nullcontext(),
         ):
             builder = self._new_builder(compress)
             self._take_cached(builder, plans)

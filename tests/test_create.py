@@ -125,6 +125,19 @@ def test_scripts_run_and_hold_no_path_of_this_host(locked, cache, tmp_path):
     assert answer.stdout == "tool\n"
 
 
+@pytest.mark.parametrize("form", ["pyz", "packed"])
+def test_the_runtime_inside_is_compiled_and_another_python_takes_its_sources(locked, cache, tmp_path, form):
+    bundle = create(locked, tmp_path / f"deps.{form}", form=form, options=options(cache))
+    shown = {}
+    for version in ("3.7", "3.8"):
+        command = [python(version), "-v", bundle.path, "info"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert "alpha 1.0" in answer.stdout
+        shown[version] = [line for line in answer.stderr.splitlines() if "bundle_runtime" in line and "images" in line]
+    assert any(".pyc" in line for line in shown["3.7"])
+    verify(str(bundle.path), bundle.digest)
+
+
 def everything(path):
     if path.is_file():
         return path.read_bytes()

@@ -29,6 +29,9 @@ def main(artifact: Optional[str], arguments: Optional[List[str]] = None) -> int:
         code = error.exit_code
     except KeyboardInterrupt:
         code = 130
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 1
     _write_report(options, report)
     return code
 

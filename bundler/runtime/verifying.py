@@ -57,7 +57,7 @@ def verify(path: str, expect: Optional[str] = None, *, decode: Optional[Decoder]
         else:
             faults += _faults_of_blobs(image, carrier, jobs or processors())
             source = "given"
-            if decode is None and not faults:
+            if decode is None:
                 decode, source = find_decoder(image.decoder())
             if decode is not None:
                 # A bad blob was named above; its frames say which files are hit.
