@@ -76,6 +76,7 @@ def test_the_number_of_jobs_does_not_change_a_byte(jobs):
     assert pack(files, jobs=jobs) == pack(files, jobs=1)
 
 
+@pytest.mark.slow  # needs the zstd program
 def test_zstd_itself_reads_a_layer(tmp_path):
     import subprocess
 
