@@ -9,14 +9,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from bundler.version import __version__
+
 if TYPE_CHECKING:
     from bundler.create import Bundle, Options, create, lock
     from bundler.locks import Lock, Pin
     from bundler.runtime.errors import BundleError
     from bundler.runtime.targets import Target
 
-__version__ = "0.1.0"
-__all__ = ["Bundle", "BundleError", "Lock", "Options", "Pin", "Target", "create", "lock"]
+__all__ = ["Bundle", "BundleError", "Lock", "Options", "Pin", "Target", "__version__", "create", "lock"]
 
 _HOMES = {
     "Bundle": "create",

@@ -25,6 +25,7 @@ from bundler.records import record_text
 from bundler.runtime.documents import MAX_DOCUMENT, MAX_LAYERS, Descriptor, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError
 from bundler.runtime.indexes import Distribution, Layer, directories_of
+from bundler.version import __version__
 from bundler.wheels import Wheel
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def plan_layers(pins: Sequence[Pin]) -> tuple[LayerPlan, ...]:
 def layer_key(plan: LayerPlan, target: Target, compiler: Compiler | None, settings: Settings) -> str:
     """Return the name, 64 hex digits, under which the layer of *plan* is cached."""
     parts = {
-        "format": LAYER_FORMAT,
+        "bundler": [__version__, LAYER_FORMAT],
         "wheels": [[pin.name, pin.filename, pin.sha256] for pin in plan.pins],
         "abi": target.abi,
         "bytecode": compiler.version if compiler else None,

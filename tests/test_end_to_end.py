@@ -71,6 +71,16 @@ def test_a_model_is_fitted_and_used_with_no_network(sklearn, tmp_path):
     assert report["digest"] == facts["digest"]
 
 
+@pytest.mark.parametrize("version", [version for version in VERSIONS if version != "3.7"])
+def test_every_other_python_says_that_it_is_not_the_target_and_does_not_crash(version, sklearn):
+    path, facts = sklearn
+    for command in (["verify"], ["run", "--", "python", "-c", "pass"]):
+        answer = without_network(python(version), path, *command)
+        assert answer.returncode == 5, answer.stderr
+        assert f"got {version}" in answer.stderr
+    assert facts["digest"] in without_network(python(version), path, "info").stdout
+
+
 def test_another_digest_is_refused_and_nothing_is_unpacked(sklearn, tmp_path):
     path, _ = sklearn
     cache = tmp_path / "cache"

@@ -12,10 +12,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from bundler import __version__
 from bundler.cli import cache, create, inspect, lock, run, unpack, verify
 from bundler.runtime.cli import parse
 from bundler.runtime.errors import BundleError
+from bundler.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -94,6 +94,9 @@ def _cached_tree(
                 _unpack_into(image, carrier, root, report)
             _finish(root, image)
     except OSError as error:
+        if os.path.isdir(root) and not faults_of_tree(image, root):  # a cache that is read-only by now
+            report.update(decision="verified again, and not noted down")
+            return root
         raise PlaceError(
             error.filename or cache, f"cannot be used: {error.strerror}", hint="set BUNDLE_CACHE", rule="C23"
         ) from error

@@ -24,6 +24,7 @@ from .documents import (
 )
 from .errors import ContentError, TrustError, UsageError
 from .indexes import DECODER_PATH, Index
+from .targets import this_target
 
 
 class Image(NamedTuple):
@@ -41,7 +42,10 @@ class Image(NamedTuple):
     documents: Dict[str, bytes]
 
     def decoder(self) -> Optional[bytes]:
-        """Return the carried decoder, an extension module, if there is one."""
+        """Return the carried decoder if there is one for this interpreter: in another it could crash the process."""
+        here, target = this_target(), self.tree.target
+        if (here.abi, here.arch, here.libc) != (target.abi, target.arch, target.libc):
+            return None
         return self.documents.get(DECODER_PATH)
 
 

@@ -185,6 +185,24 @@ def test_d25_a_tree_whose_marker_was_never_written_is_taken_after_hashing(packed
     assert decision(packed[0], tmp_path, env=env)["decision"] == "verified again"
 
 
+def test_d28_a_read_only_cache_serves_after_a_restart(packed, tmp_path):
+    cache = tmp_path / "cache"
+    env = {**os.environ, "BUNDLE_CACHE": str(cache)}
+    decision(packed[0], tmp_path, env=env)
+    restart(cache)
+    report = tmp_path / "report.json"
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.cli import main; sys.exit(main(None))"
+    import bundler.runtime
+
+    package = os.path.dirname(os.path.dirname(bundler.runtime.__file__))
+    command = [python("3.7"), "-c", code, package, "run", f"--report={report}", packed[0], "--", "python", "-c", PRINT]
+    script = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"'
+    wrapped = ["unshare", "-rm", "bash", "-c", script, "bash", cache, *command]
+    answer = subprocess.run(list(map(str, wrapped)), env=env, capture_output=True, text=True, check=False)
+    assert answer.stdout.startswith("85 "), answer.stderr
+    assert json.loads(report.read_text())["decision"] == "verified again, and not noted down"
+
+
 def test_d27_processes_that_boot_together_unpack_once(packed, tmp_path):
     cache = tmp_path / "cache"
     code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.cli import main; sys.exit(main(None))"
