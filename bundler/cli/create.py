@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.cli.options import add_cache, add_indexes, add_requirements, add_target, create_options
-from bundler.cli.progress import progress
+from bundler.cli.progress import counted, progress
 from bundler.create import create, lock
 from bundler.locks import Lock
 from bundler.outputs import read_text
@@ -126,7 +126,7 @@ def to_json(bundle: Bundle) -> dict[str, Any]:
 def _show(bundle: Bundle) -> None:
     path = shlex.quote(str(bundle.path))
     compiled = f"compiled by CPython {bundle.bytecode}" if bundle.bytecode else "no .pyc: imports will take longer"
-    print(f"{bundle.path}: {bundle.size / 1e6:.1f} MB, {len(bundle.lock.pins)} packages, {compiled}")
+    print(f"{bundle.path}: {bundle.size / 1e6:.1f} MB, {counted(len(bundle.lock.pins), 'package')}, {compiled}")
     print(f"  target       {bundle.lock.target}")
     print(f"  tree         {bundle.files} files, {bundle.tree_size / 1e6:.1f} MB")
     print(f"  digest       {bundle.digest}")

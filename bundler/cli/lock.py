@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.cli.options import add_cache, add_indexes, add_requirements, add_target, create_options
-from bundler.cli.progress import progress
+from bundler.cli.progress import counted, progress
 from bundler.create import lock
 from bundler.outputs import write_text
 
@@ -45,5 +45,5 @@ def run(options: argparse.Namespace) -> int:
         return 0
     write_text(options.output, locked.to_toml(relative_to=options.output.absolute().parent))
     if not options.quiet:
-        print(f"{options.output}: {len(locked.pins)} wheels for {locked.target}", file=sys.stderr)
+        print(f"{options.output}: {counted(len(locked.pins), 'wheel')} for {locked.target}", file=sys.stderr)
     return 0

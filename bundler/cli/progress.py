@@ -63,18 +63,18 @@ class _Lines(_Warnings):
         self._received = 0
 
     def resolved(self, lock: Lock) -> None:
-        _say(f"resolved {len(lock.pins)} packages in {time.monotonic() - self._started:.1f} s")
+        _say(f"resolved {counted(len(lock.pins), 'package')} in {time.monotonic() - self._started:.1f} s")
 
     def fetching(self, pins: int, size: int) -> None:
         if pins:
-            _say(f"fetching {pins} wheels, {size / 1e6:.1f} MB")
+            _say(f"fetching {counted(pins, 'wheel')}, {size / 1e6:.1f} MB")
 
     def fetched(self, pin: Pin, *, cached: bool) -> None:
         if not cached:
             _say(f"fetched {pin.filename}")
 
     def packing(self, layers: int, size: int) -> None:
-        _say(f"packing {layers} layers from {size / 1e6:.1f} MB of wheels")
+        _say(f"packing {counted(layers, 'layer')} from {size / 1e6:.1f} MB of wheels")
 
     def packed(self, layer: str, size: int, *, cached: bool) -> None:
         _say(f"packed {layer} ({'cached' if cached else f'{size / 1e6:.1f} MB'})")
@@ -113,6 +113,11 @@ class _Bars(Reporter):
 
     def warning(self, text: str) -> None:
         self._bars.console.print(f"warning: {text}", markup=False, highlight=False)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 wheel``, ``2 wheels``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _say(text: str) -> None:
