@@ -3,7 +3,7 @@
 * It comes from the ``zstandard`` wheel that ``decoder.txt`` pins by hash, resolved apart from the user's requirements;
   it never appears on ``sys.path``.
 * Only what the dynamic loader maps is kept: wheels of ``zstandard`` carry ten times as much debug information.
-* CPython 3.14 has zstd in its standard library; there a bundle can do without.
+* Free-threaded CPython has no such wheel, and from 3.14 on needs none: zstd is in its standard library.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bundler.fetch import fetch
 from bundler.reporters import Reporter
-from bundler.resolve import resolve
+from bundler.resolve import NoWheelError, resolve
 from bundler.runtime.errors import BundleError, ContentError, TargetError
 from bundler.wheels import Wheel
 
@@ -38,20 +38,24 @@ def decoder_for(target: Target, *, cache: Cache, indexes: Callable[[], IndexOpti
 
     Raise ``TargetError`` if there is no decoder for *target*.
     """
+    if target.python_minor >= _STANDARD_SINCE and target.abi.endswith("t"):
+        return None
     key = cache_key(target)
     if directory := cache.layer(key):
         return (directory / NAME).read_bytes()
     try:
         decoder = _from_wheel(target, cache, indexes(), offline=offline)
-    except BundleError as error:
-        if target.python_minor >= _STANDARD_SINCE:
-            return None
+    except NoWheelError as error:
         raise TargetError(
             "decoder",
             f"there is no zstd decoder for this target: {error.fault}",
-            want=f"zstandard as pinned in {PINS.name}, for {target}",
-            hint="let the index or --find-links offer that wheel; for a target without one (CPython 3.7 on musl), "
-            "choose a newer Python",
+            hint="choose a newer Python: 3.7 on musl and free-threaded ones before 3.14 have none",
+        ) from error
+    except BundleError as error:
+        raise BundleError(
+            "decoder",
+            f"the wheel that {PINS.name} pins cannot be had: {error.fault}",
+            hint="run it once without --offline" if offline else error.hint,
         ) from error
     with cache.new_layer(key) as new:
         (new.path / NAME).write_bytes(decoder)
@@ -82,7 +86,7 @@ def _from_wheel(target: Target, cache: Cache, indexes: IndexOptions, *, offline:
 
 
 def loadable_part(elf: bytes, where: str) -> bytes:
-    """Return *elf*, a 64-bit shared object, without what no program header covers: debug information and the like."""
+    """Return *elf*, a 64-bit shared object, without what no program header covers, such as debug information."""
     try:
         fields = list(_ELF_HEADER.unpack_from(elf))
         headers = [_PROGRAM_HEADER.unpack_from(elf, fields[5] + n * fields[9]) for n in range(fields[10])]

@@ -51,7 +51,10 @@ _DROPPED = ("UV_", "PIP_", "VIRTUAL_ENV", "CONDA_")
 _WHERE = Path("requirements")
 # What uv says about wheels, from what is sure to what is only said somewhere in a chain of reasons.
 _NO_WHEEL = re.compile(
-    r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+]+) has no (?:usable )?wheels(?: with a matching)?", re.ASCII
+    # With an extra or a marker of its own where the requirement has one.
+    r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?(?:\{[^}]*\})?==(?P<version>[\w.!+]+)"
+    r" has no (?:usable )?wheels(?: with a matching)?",
+    re.ASCII,
 )
 _NOT_FOUND = re.compile(
     r"(?:(?P<name>[A-Za-z0-9][\w.-]*) was not found in the (?:package registry|provided package locations)"
@@ -72,6 +75,10 @@ class _Question:
     cache_dir: Path
     offline: bool
     options: tuple[str, ...] = ()
+
+
+class NoWheelError(BundleError):
+    """A project that is needed has no wheel for the target."""
 
 
 class _Unsolved(Exception):  # noqa: N818 - it is no error yet: it may be asked again in another way
@@ -369,4 +376,4 @@ def _no_wheel(name: str, version: str, explanation: str, hints: Iterable[str], q
     if nearest:
         hint = f"the nearest versions with a wheel: {name} {' and '.join(map(str, nearest))}; or {hint}"
     what = f"has no wheel for {question.target}: {explanation} {wheels}"
-    return BundleError(f"{name} {version}", what.strip(), hint=hint)
+    return NoWheelError(f"{name} {version}", what.strip(), hint=hint)

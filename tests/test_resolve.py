@@ -11,7 +11,7 @@ from wheel_factory import make_wheel
 
 from bundler.indexes import IndexOptions
 from bundler.reporters import Reporter
-from bundler.resolve import resolve
+from bundler.resolve import NoWheelError, resolve
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.targets import PRESETS
 
@@ -147,6 +147,13 @@ def test_a_project_without_a_wheel_is_named_with_the_nearest_that_has_one(shelf,
         ask("native==1.1")
     assert caught.value.where == "native 1.1"
     assert "native 1.0 and 1.3" in str(caught.value)
+
+
+def test_a_project_without_a_wheel_is_named_also_if_its_requirement_has_a_marker(shelf, ask):
+    shelf("native", "1.1", "cp39-cp39-manylinux2014_x86_64")
+    with pytest.raises(NoWheelError) as caught:
+        ask("native==1.1 ; python_version < '3.8'")
+    assert caught.value.where == "native 1.1"
 
 
 def test_an_unknown_project_is_named(ask):
