@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import zstandard
+from packaging.requirements import InvalidRequirement, Requirement
 
 from bundler.entry_points import scripts_of
 from bundler.install import chunks_of, files_of
@@ -23,8 +24,9 @@ from bundler.packing import BuiltLayer, Packed, Packer
 from bundler.paths import folded
 from bundler.records import record_text
 from bundler.runtime.documents import MAX_DOCUMENT, MAX_LAYERS, Descriptor, Fields, parse_json, to_json
-from bundler.runtime.errors import BundleError, ContentError
+from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.runtime.indexes import Distribution, Layer, directories_of
+from bundler.targets import UNKNOWN_MARKERS, depends_on_the_unknown
 from bundler.version import __version__
 from bundler.wheels import Wheel
 
@@ -144,6 +146,8 @@ class LayerBuilder:
     def _build(self, plan: LayerPlan, wheels: Mapping[Pin, Path]) -> BuiltLayer:
         with ExitStack() as stack:
             opened = [stack.enter_context(Wheel.open(wheels[pin], pin, warn=self._warn)) for pin in plan.pins]
+            for wheel in opened:
+                _check_requirements(wheel, self._target)
             new = stack.enter_context(self._cache.new_layer(self._key(plan)))
             with (new.path / "blob").open("xb") as blob:
                 packer = Packer(
@@ -164,6 +168,22 @@ class LayerBuilder:
 
     def _key(self, plan: LayerPlan) -> str:
         return layer_key(plan, self._target, self._compiler, self._settings)
+
+
+def _check_requirements(wheel: Wheel, target: Target) -> None:
+    """Refuse a wheel that needs another one or not, according to what nobody knows before the bundle boots."""
+    for line in wheel.requires:
+        try:
+            marker = Requirement(line).marker
+        except InvalidRequirement:
+            continue  # uv has understood it, or has left it out
+        if marker is not None and depends_on_the_unknown(marker, target):
+            raise UsageError(
+                f"{wheel.name} {wheel.version}",
+                f"has a requirement that depends on {' or '.join(UNKNOWN_MARKERS)}, which nobody knows before boot",
+                got=line,
+                hint="choose another version of it, or make a wheel of it that says what it needs",
+            )
 
 
 class _Content:

@@ -22,6 +22,8 @@ from bundler.runtime.targets import Target
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from packaging.markers import Marker
+
 DEFAULT_TARGET = "azureml-py37"
 PRESETS = {
     "azureml-py37": Target("cpython", "3.7.16", "cp37m", "x86_64", "glibc", "2.27"),
@@ -63,6 +65,20 @@ def marker_environment(target: Target) -> dict[str, str]:
         "python_version": f"{major}.{minor}",
         "sys_platform": "linux",
     }
+
+
+def depends_on_the_unknown(marker: Marker, target: Target) -> bool:
+    """Tell whether *marker* holds or not on *target* according to what is known only when the bundle boots.
+
+    It is tried with the values that it compares with, and with some that are smaller and larger than any.
+    """
+    text = str(marker)
+    if not any(name in text for name in UNKNOWN_MARKERS):
+        return False
+    values = {"", "0", "99999", *re.findall("[\"']([^\"']*)[\"']", text)}
+    environment = {**marker_environment(target), "extra": ""}
+    results = {marker.evaluate({**environment, **dict.fromkeys(UNKNOWN_MARKERS, value)}) for value in values}
+    return len(results) > 1
 
 
 def platforms(target: Target) -> tuple[str, ...]:

@@ -247,6 +247,28 @@ def test_a14_one_path_with_the_same_bytes_belongs_to_both(locked, cache, tmp_pat
         assert "beta/data.txt" in (bundle.path / f"site-packages/{name}.dist-info/RECORD").read_text()
 
 
+@pytest.mark.parametrize(
+    ("marker", "refused"),
+    [
+        ("platform_release > '5'", True),
+        ("platform_version == 'v1'", True),
+        ("sys_platform == 'darwin' and platform_release > '20'", False),
+        ("platform_release > '5' and extra == 'more'", False),
+    ],
+)
+def test_a_requirement_that_nobody_can_evaluate_before_boot_is_refused(cache, tmp_path, marker, refused):
+    (tmp_path / "wheels").mkdir()
+    wheel = make_wheel(tmp_path / "wheels", "app", "1.0", {"app.py": b""}, requires=[f"plain ; {marker}"])
+    lock = Lock(target=target_of("3.7"), pins=(pin_of(wheel),))
+    if not refused:
+        create(lock, tmp_path / "deps.pyz", options=options(cache))
+        return
+    with pytest.raises(UsageError, match="plain") as caught:
+        create(lock, tmp_path / "deps.pyz", options=options(cache))
+    assert caught.value.where == "app 1.0"
+    assert not (tmp_path / "deps.pyz").exists()
+
+
 def test_a_lock_for_another_target_is_refused(locked, cache, tmp_path):
     with pytest.raises(UsageError, match="another target"):
         create(locked, tmp_path / "deps.pyz", options=replace(options(cache), target=target_of("3.11")))

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bundler.indexes import IndexOptions, index_options, redacted
+from bundler.indexes import IndexOptions, index_options, redacted, redacted_text
 from bundler.runtime.errors import BundleError
 
 
@@ -58,6 +60,9 @@ def test_a_broken_pip_configuration_is_named(tmp_path):
         ("https://secret@example.test:8443/", "https://example.test:8443/"),
         ("/a/path", "/a/path"),
         ("file:///a/path", "file:///a/path"),
+        ("git+https://user:secret@example.test/a@v1", "git+https://example.test/a@v1"),
+        ("https://user:se?secret@example.test/", "https://…"),
+        ("https://user:secret@[not an address/simple", "https://[not an address/simple"),
     ],
 )
 def test_what_is_secret_in_a_url_is_not_shown(url, shown):
@@ -70,3 +75,68 @@ def test_options_do_not_show_secrets():
     )
     assert "secret" not in repr(options)
     assert "secret" not in str(options)
+
+
+@pytest.mark.parametrize("quiet", ["variable", "file"])
+def test_a_quiet_pip_still_tells_its_configuration(monkeypatch, tmp_path, quiet):
+    text = "[global]\nindex-url = https://mirror.example.test/\n"
+    if quiet == "variable":
+        monkeypatch.setenv("PIP_QUIET", "9")
+    else:
+        text += "quiet = 3\n"
+    (tmp_path / "pip.conf").write_text(text)
+    assert index_options().index_url == "https://mirror.example.test/"
+
+
+def test_an_older_name_of_an_option_is_the_same_option(monkeypatch, tmp_path):
+    (tmp_path / "pip.conf").write_text("[global]\ntimeout = 7\n")
+    monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "180")
+    assert index_options().timeout == 180
+
+
+def test_values_with_quotes_and_equal_signs_arrive_as_they_are(monkeypatch):
+    url = 'https://user:it\'s="a"secret@example.test/simple?a=b'
+    monkeypatch.setenv("PIP_INDEX_URL", url)
+    assert index_options().index_url == url
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("yes", True), ("on", True), ("t", True), ("off", False), ("0", False)]
+)
+def test_no_index_is_spelled_as_pip_spells_it(monkeypatch, value, expected):
+    monkeypatch.setenv("PIP_NO_INDEX", value)
+    assert index_options().no_index is expected
+
+
+@pytest.mark.parametrize("name", ["PIP_NO_INDEX", "PIP_TIMEOUT", "PIP_RETRIES"])
+@pytest.mark.parametrize("value", ["maybe", "nan", "-1"])
+def test_a_setting_that_is_no_number_or_flag_is_named(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    # Of some of them pip itself says so.
+    with pytest.raises(BundleError, match=f"pip configuration: .*{value}"):
+        index_options()
+
+
+def test_the_environment_is_an_argument(tmp_path):
+    import os
+
+    environ = {**os.environ, "PIP_INDEX_URL": "https://given.example.test/"}
+    assert index_options(environ=environ).index_url == "https://given.example.test/"
+    assert index_options().index_url is None
+
+
+def test_urls_in_a_text_are_redacted_and_the_text_stays():
+    text = "error for url (https://user:secret@example.test/a?sig=secret), see `http://secret@b.test/`."
+    assert redacted_text(text) == "error for url (https://example.test/a), see `http://b.test/`."
+
+
+SECRETS = st.from_regex("[A-Z0-9]{8}", fullmatch=True)
+
+
+@given(
+    SECRETS, st.sampled_from(["{}", "u:{}", "{}:p", "u:a{}?", "u:#{}"]), st.sampled_from(["", "?{}", "#{}", "?a@{}"])
+)
+def test_no_secret_of_a_url_is_ever_shown(secret, login, rest):
+    url = f"https://{login}@example.test/simple{rest}".replace("{}", secret)
+    assert secret not in redacted(url)
+    assert secret not in redacted_text(f"see ({url}) and {url}.")

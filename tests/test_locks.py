@@ -3,13 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from bundler.locks import Lock, Pin
-from bundler.runtime.errors import ContentError, UsageError
+from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.targets import PRESETS
 
 PY37 = PRESETS["azureml-py37"]
@@ -114,6 +115,95 @@ WHEEL = ["demo-1.0-py3-none-any.whl"]
 def test_a_lock_that_cannot_be_used_says_why(text, error, words):
     with pytest.raises(error, match=words):
         read(text)
+
+
+ARCHIVE = 'archive = {{ url = "https://example.test/{}", hashes = {{ sha256 = "{}" }} }}'
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "words"),
+    [
+        (document("packages = []", head="tool.bundler = 1"), ContentError, r"no table.*\[B15\]"),
+        (document("packages = []", head="tool.bundler.target = 1"), ContentError, "is not a target"),
+        (document("a = " + "[" * 100_000), ContentError, "nested too deeply|is not TOML"),
+        (document(package(wheels=WHEEL).replace("hashes", "size = -1, hashes")), ContentError, "negative"),
+        (document(package(wheels=WHEEL, more='requires-python = ">=3.11"')), UsageError, "3.11"),
+        (document(package(more=ARCHIVE.format("demo-1.0.tar.gz", HASH))), UsageError, "is no wheel"),
+        (document(package(more=ARCHIVE.format("demo-1.0-cp312-cp312-win_amd64.whl", HASH))), UsageError, r"\[A2\]"),
+        (document(package(more=ARCHIVE.format("demo-2.0-py3-none-any.whl", HASH))), ContentError, r"\[A2\]"),
+        (document(package(more=ARCHIVE.format("demo-1.0-1%2F..-py3-none-any.whl", HASH))), UsageError, "is no wheel"),
+        (
+            document(package(more='vcs = { type = "git", url = "https://example.test/demo", commit-id = "abc" }')),
+            UsageError,
+            "demo: is locked as source",
+        ),
+    ],
+)
+def test_what_is_no_wheel_with_a_hash_for_this_target_is_no_pin(text, error, words):
+    with pytest.raises(error, match=words):
+        read(text)
+
+
+def test_a_project_may_be_locked_twice_if_markers_tell_which_one_is_meant():
+    marked = "marker = \"python_version {} '3.8'\""
+    text = document(
+        package(wheels=WHEEL, more=marked.format("<"))
+        + package(version="2.0", wheels=["demo-2.0-py3-none-any.whl"], more=marked.format(">="))
+    )
+    assert [str(pin.version) for pin in read(text).pins] == ["1.0"]
+    assert [str(pin.version) for pin in read(text, PY312).pins] == ["2.0"]
+
+
+def test_a_lock_knows_its_target():
+    assert read(Lock(target=PY312, pins=()).to_toml(), None).target == PY312
+    with pytest.raises(UsageError, match="which target") as caught:
+        read(document(package(wheels=WHEEL)), None)
+    assert "--target" in caught.value.hint
+
+
+def test_a_direct_wheel_of_another_tools_lock_is_a_pin():
+    text = document(package(more=ARCHIVE.format(WHEEL[0], HASH)))
+    (pin,) = read(text).pins
+    assert (pin.filename, pin.url) == (WHEEL[0], f"https://example.test/{WHEEL[0]}")
+
+
+@given(st.permutations(["a", "b", "c"]))
+def test_the_order_of_the_pins_does_not_change_the_bytes(names):
+    pins = [
+        Pin(
+            name=canonicalize_name(name),
+            version=Version("1.0"),
+            filename=f"{name}-1.0-py3-none-any.whl",
+            sha256=HASH,
+            url=f"https://example.test/{name}-1.0-py3-none-any.whl",
+        )
+        for name in names
+    ]
+    expected = Lock(target=PY37, pins=tuple(sorted(pins, key=lambda pin: pin.name))).to_toml()
+    assert Lock(target=PY37, pins=tuple(pins)).to_toml() == expected
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "demo", "1.0", HASH, WHEEL[0], ">=3.7"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["url", "hashes", "a"]), inner),
+    max_leaves=4,
+)
+KEYS = ["name", "version", "marker", "requires-python", "wheels", "sdist", "archive", "directory", "vcs", "tool"]
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), VALUES), st.dictionaries(st.sampled_from(["tool", "extras"]), VALUES))
+def test_any_document_is_a_lock_or_an_error_of_ours(fields, head):
+    def without_none(value):
+        if isinstance(value, dict):
+            return {key: without_none(item) for key, item in value.items() if item is not None}
+        return [without_none(item) for item in value if item is not None] if isinstance(value, list) else value
+
+    named = {"name": "demo", **fields}
+    raw = {"lock-version": "1.0", "created-by": "x", "packages": [named], **head}
+    try:
+        read(tomli_w.dumps(without_none(raw)))
+    except BundleError as error:
+        assert "pylock.toml" in error.where  # noqa: PT017 - either way out is right
 
 
 def test_local_wheels_are_relative_to_the_lock(tmp_path):

@@ -93,6 +93,16 @@ def test_python_and_platform_change_the_default_target(python_version, platform,
         (None, None, "manylinux_2_17_i686", "--platform"),
         (None, None, "manylinux_1_17_x86_64", "--platform"),
         (None, None, "linux_x86_64", "--platform"),
+        (None, None, "manylinux_2_4_x86_64", "--platform"),
+        (None, None, "manylinux_2_16_aarch64", "--platform"),
+        (None, None, "manylinux1_aarch64", "--platform"),
+        (None, None, "manylinux_2_028_x86_64", "--platform"),
+        (None, None, "manylinux_2_99999_x86_64", "--platform"),
+        (None, None, "musllinux_2_1_x86_64", "--platform"),
+        (None, "3.07.1", None, "complete version"),
+        (None, "3.7.16t", None, "another ABI"),
+        (None, "3.12.1t", None, "another ABI"),
+        (None, "٣.٧.١", None, "complete version"),  # noqa: RUF001 - digits that int() takes
     ],
 )
 def test_a_target_that_is_not_understood_is_a_usage_error(name, python_version, platform, words):
@@ -125,6 +135,8 @@ def test_a_target_is_read_from_a_file(tmp_path):
         (["a-1-cp37-cp37m-manylinux_2_12_x86_64.whl", "b-1-py3-none-manylinux2014_x86_64.whl"], "2.17"),
         (["a-1-cp37-cp37m-manylinux_2_24_x86_64.manylinux_2_17_x86_64.whl"], "2.17"),
         (["a-1-cp37-cp37m-linux_x86_64.whl"], "2.27"),
+        (["a-1-py3-none-macosx_10_9_x86_64.manylinux1_x86_64.win_amd64.whl"], "2.5"),
+        (["a-1-py3-none-manylinux2014_aarch64.manylinux_2_24_x86_64.whl"], "2.24"),
     ],
 )
 def test_the_libc_needed_is_the_oldest_that_all_wheels_accept(filenames, expected):
@@ -153,3 +165,66 @@ def test_c22_another_interpreter_or_system_is_refused(here):
 @given(st.integers(0, 40), st.integers(0, 99))
 def test_another_patch_version_and_a_newer_libc_will_do(patch, newer):
     check(PY37, PY37._replace(python=f"3.7.{patch}", libc_version=f"2.{27 + newer}"), where="deps.pyz")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("implementation", "pypy", "another implementation"),
+        ("python", "2.7.18", "another Python"),
+        ("python", "3.7.016", "another Python"),
+        ("python", "3.15.0", "another Python"),
+        ("arch", "ppc64le", "another architecture"),
+        ("libc", "bionic", "another libc"),
+        ("libc_version", "2.4", "another glibc version"),
+        ("libc_version", "3.1", "another glibc version"),
+        ("libc_version", "2.27.1", "another glibc version"),
+        ("libc_version", "2.100000", "another glibc version"),
+    ],
+)
+def test_a_file_with_a_target_that_cannot_be_built_for_is_a_usage_error(tmp_path, field, value, words):
+    path = tmp_path / "target.json"
+    path.write_text(json.dumps({**PY37.to_json(), field: value}))
+    with pytest.raises(UsageError, match=words):
+        find_target(str(path), None, None)
+
+
+TARGETS = st.builds(
+    find_target,
+    st.just(None),
+    st.sampled_from(["3.7.16", "3.8.1", "3.12.0", "3.13.1", "3.13.1t", "3.14.0t"]),
+    st.sampled_from(["manylinux{}_x86_64", "manylinux{}_aarch64"]).flatmap(
+        lambda form: st.integers(17, 45).map(lambda minor: form.format(f"_2_{minor}"))
+    )
+    | st.integers(0, 4).map("musllinux_1_{}_x86_64".format),
+)
+
+
+@given(TARGETS)
+def test_a_target_reads_back_and_its_tags_are_its_own(target):
+    assert Target.from_json(target.to_json()) == target
+    tags = compatibility_tags(target)
+    assert len(set(tags)) == len(tags)
+    assert {tag.platform.endswith(f"_{target.arch}") for tag in tags if tag.platform != "any"} == {True}
+    other = "musllinux" if target.libc == "glibc" else "manylinux"
+    assert not any(tag.platform.startswith(other) for tag in tags)
+    assert any(tag.abi == "abi3" for tag in tags) == (not target.abi.endswith("t"))
+
+
+@given(TARGETS, st.data())
+def test_a_target_with_just_the_libc_needed_still_takes_all_the_wheels(target, data):
+    tags = compatibility_tags(target)
+    chosen = data.draw(st.lists(st.sampled_from(tags), max_size=4))
+    filenames = [f"demo-1.0-{tag}.whl" for tag in chosen]
+    needed = target._replace(libc_version=needed_libc(target, filenames))
+    assert set(chosen) <= set(compatibility_tags(needed))
+
+
+@pytest.mark.parametrize(
+    ("platform", "tag"),
+    [("musllinux_1_2_x86_64", "musllinux_1_0_x86_64"), ("manylinux_2_28_aarch64", "manylinux2014_aarch64")],
+)
+def test_the_oldest_libc_of_every_platform_is_accepted(platform, tag):
+    target = find_target(None, None, platform)
+    names = [each.platform for each in compatibility_tags(target) if each.abi == target.abi]
+    assert names[-2:] == [tag, f"linux_{target.arch}"]
