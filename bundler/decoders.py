@@ -13,9 +13,10 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.explanations import NoWheelError
 from bundler.fetch import fetch
 from bundler.reporters import Reporter
-from bundler.resolve import NoWheelError, resolve
+from bundler.resolve import resolve
 from bundler.runtime.errors import BundleError, ContentError, TargetError
 from bundler.wheels import Wheel
 

@@ -4,14 +4,14 @@
   wheel is excluded and resolved again: the result is what a resolver would find that knew the exact target.
 * uv knows no free-threaded target. It resolves for the usual ABI; of each version it chooses, all wheels are looked at.
 * uv ignores hashes in requirement files; they are enforced here.
-* Only wheels. What uv says when there is no solution is shortened to what matters, and a project without a wheel is
-  named together with the nearest versions that have one.
+* Only wheels.
 * No credentials in errors or on uv's command line, which others on this host can read.
 * Nothing but the arguments decides: uv's own settings, and other interpreters of this host, change nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
@@ -21,20 +21,22 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uv
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from bundler.indexes import redacted, redacted_text
+from bundler.explanations import Unsolved, explained
+from bundler.indexes import redacted_text
 from bundler.locks import Lock, applicable, parse_pylock, select_pins
 from bundler.requirement_files import HashDemands, parse_line, read_requirement_files
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.targets import compatibility_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock
     from packaging.version import Version
@@ -49,18 +51,6 @@ _ROUNDS = 40
 # Of our environment, uv gets all but what would change its answer.
 _DROPPED = ("UV_", "PIP_", "VIRTUAL_ENV", "CONDA_")
 _WHERE = Path("requirements")
-# What uv says about wheels, from what is sure to what is only said somewhere in a chain of reasons.
-_NO_WHEEL = re.compile(
-    # With an extra or a marker of its own where the requirement has one.
-    r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?(?:\{[^}]*\})?==(?P<version>[\w.!+]+)"
-    r" has no (?:usable )?wheels(?: with a matching)?",
-    re.ASCII,
-)
-_NOT_FOUND = re.compile(
-    r"(?:(?P<name>[A-Za-z0-9][\w.-]*) was not found in the (?:package registry|provided package locations)"
-    r"|there are no versions of (?P<empty>[A-Za-z0-9][\w.-]*))",
-    re.ASCII,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +65,6 @@ class _Question:
     cache_dir: Path
     offline: bool
     options: tuple[str, ...] = ()
-
-
-class NoWheelError(BundleError):
-    """A project that is needed has no wheel for the target."""
-
-
-class _Unsolved(Exception):  # noqa: N818 - it is no error yet: it may be asked again in another way
-    """What uv printed when it failed, without credentials."""
 
 
 def resolve(
@@ -122,13 +104,39 @@ def resolve(
     )
     try:
         pylock = _fitting(question)
-    except _Unsolved as unsolved:
-        raise _explained(str(unsolved), question) from None
+    except Unsolved as unsolved:
+        raise _error(unsolved, question) from None
     packages = [demands.enforced(package) for package in pylock.packages]
     pins = select_pins(replace(pylock, packages=packages), _WHERE, target)
     lock = Lock(target=target, pins=tuple(map(_with_local_size, pins)))
     reporter.resolved(lock)
     return lock
+
+
+def _error(unsolved: Unsolved, question: _Question) -> BundleError:
+    return explained(
+        unsolved,
+        target=question.target,
+        indexes=question.indexes,
+        offline=question.offline,
+        nearest=partial(_nearest, question),
+    )
+
+
+def _nearest(question: _Question, name: str, version: str) -> Iterator[Version]:
+    """Yield the versions of *name* next below and next above *version* that have a wheel for the target."""
+    for specifier, order in ((f"<{version}", "highest"), (f">{version}", "lowest")):
+        alone = replace(
+            question,
+            requirements=(f"{name}{specifier}",),
+            requirement_files=(),
+            constraint_files=(),
+            options=("--no-deps", "--resolution", order),
+        )
+        with contextlib.suppress(BundleError, Unsolved):
+            for found in _fitting(alone, rounds=8).packages:
+                if found.name == canonicalize_name(name) and found.version:
+                    yield found.version
 
 
 def _with_local_size(pin: Pin) -> Pin:
@@ -144,7 +152,7 @@ def _fitting(question: _Question, rounds: int = _ROUNDS) -> Pylock:
     for _ in range(rounds):
         try:
             pylock = _completed(_compile(question, upper, excluded), question)
-        except _Unsolved:
+        except Unsolved:
             if not excluded:
                 raise
             break  # what was excluded is needed: the reason is that, and not our excluding it
@@ -154,7 +162,7 @@ def _fitting(question: _Question, rounds: int = _ROUNDS) -> Pylock:
         excluded += [f"{package.name}!={package.version}" for package in unfitting]
     pylock = _completed(_compile(question, lower, []), question)
     for package in _unfitting(pylock, question.target):
-        raise _Unsolved(f"{package.name}=={package.version} has no wheels with a matching platform or ABI tag")
+        raise Unsolved(f"{package.name}=={package.version} has no wheels with a matching platform or ABI tag")
     return pylock
 
 
@@ -200,7 +208,7 @@ def _completed(pylock: Pylock, question: _Question) -> Pylock:
 
 
 def _compile(question: _Question, platform: str | None, excluded: Sequence[str]) -> Pylock:
-    """Run uv once, for *platform* or for all of them; raise ``_Unsolved`` with what it says."""
+    """Run uv once, for *platform* or for all of them; raise ``Unsolved`` with what it says."""
     with tempfile.TemporaryDirectory(prefix="bundle-resolve-") as directory:
         scratch = Path(directory).resolve()
         sources = [*_index_file(question.indexes, scratch), *map(str, question.requirement_files)]
@@ -236,7 +244,7 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     if answer.returncode < 0 or (answer.returncode != 0 and not answer.stderr.strip()):
         raise BundleError("uv", f"ended with status {answer.returncode} and no explanation", hint="try again")
     if answer.returncode != 0:
-        raise _Unsolved(redacted_text(answer.stderr))
+        raise Unsolved(redacted_text(answer.stderr))
 
 
 def _written(path: Path, lines: Sequence[str]) -> list[str]:
@@ -314,66 +322,3 @@ def _environment(indexes: IndexOptions, environ: Mapping[str, str]) -> dict[str,
     if indexes.client_cert:
         environment["SSL_CLIENT_CERT"] = str(indexes.client_cert)
     return environment
-
-
-def _explained(text: str, question: _Question) -> BundleError:
-    """Turn what uv printed into an error that says what matters."""
-    told = [re.sub(r"^(?:error|cause|[×╰─▶├│ ]+)[:\s]*", "", line.strip()) for line in text.splitlines()]
-    hints = [line.removeprefix("hint: ") for line in told if line.startswith("hint: ")]
-    reasons = [line for line in told if line and line not in hints and not line.startswith(("hint:", "No solution"))]
-    explanation = re.sub(r",? we can conclude that your requirements are unsatisfiable\.?", ".", " ".join(reasons))
-    missing = _NO_WHEEL.search(explanation)
-    unknown = _NOT_FOUND.search(explanation)
-    if missing:
-        return _no_wheel(missing["name"], missing["version"], explanation, hints, question)
-    if question.offline and ("was not found in the cache" in text or "network was disabled" in text):
-        hint = "leave --offline away once, so that the cache is filled"
-        return BundleError("requirements", f"cannot be resolved offline: {explanation}", hint=hint)
-    if unknown:
-        name = unknown["name"] or unknown["empty"]
-        hint = (
-            f"check the spelling of {name}, and that {_places(question.indexes)} answers with a list of its files: "
-            "not with 404, a login page or a refusal"
-        )
-        return BundleError(name, f"was not found: {explanation}", hint=hint)
-    if "No solution found" in text:
-        hint = next((hint for hint in hints if "re-releases" in hint), "loosen one of the requirements it names")
-        return BundleError("requirements", f"cannot be resolved: {explanation}", hint=hint)
-    fetched = re.search(r"(?:Failed to fetch|Failed to read `--find-links` \w+): `?(?P<url>\S+?)`?(?:\s|$)", text)
-    if fetched or "://" in explanation:
-        hint = f"check the network and the index ({_places(question.indexes)}): pip config list"
-        causes = "; ".join(dict.fromkeys(reasons))
-        return BundleError(fetched["url"] if fetched else "index", f"cannot be used: {causes}", hint=hint)
-    return BundleError("requirements", f"cannot be resolved: {explanation}")
-
-
-def _places(indexes: IndexOptions) -> str:
-    """Name the places where wheels are looked for."""
-    urls = () if indexes.no_index else (indexes.index_url or "the default index", *indexes.extra_index_urls)
-    return " or ".join(map(redacted, (*urls, *indexes.find_links))) or "no index"
-
-
-def _no_wheel(name: str, version: str, explanation: str, hints: Iterable[str], question: _Question) -> BundleError:
-    """Name the nearest versions that have a wheel for the target, as uv finds them."""
-    nearest: list[Version] = []
-    for specifier, order in ((f"<{version}", "highest"), (f">{version}", "lowest")):
-        alone = replace(
-            question,
-            requirements=(f"{name}{specifier}",),
-            requirement_files=(),
-            constraint_files=(),
-            options=("--no-deps", "--resolution", order),
-        )
-        try:
-            pylock = _fitting(alone, rounds=8)
-        except (BundleError, _Unsolved):
-            continue
-        nearest += [
-            found.version for found in pylock.packages if found.name == canonicalize_name(name) and found.version
-        ]
-    wheels = " ".join(hint for hint in hints if re.search(rf"`{re.escape(name)}`", hint) and "heels are avail" in hint)
-    hint = f"build one on a system like the target (pip wheel {name}=={version}) and offer it with --find-links"
-    if nearest:
-        hint = f"the nearest versions with a wheel: {name} {' and '.join(map(str, nearest))}; or {hint}"
-    what = f"has no wheel for {question.target}: {explanation} {wheels}"
-    return NoWheelError(f"{name} {version}", what.strip(), hint=hint)

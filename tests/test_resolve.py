@@ -14,9 +14,10 @@ import uv
 from servers import Handler, Site, serving, status
 from wheel_factory import make_wheel
 
+from bundler.explanations import NoWheelError
 from bundler.indexes import IndexOptions
 from bundler.reporters import Reporter
-from bundler.resolve import NoWheelError, resolve
+from bundler.resolve import resolve
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.targets import PRESETS, find_target
 
