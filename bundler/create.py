@@ -11,12 +11,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import zstandard
 
 from bundler.bytecode import find_compiler
 from bundler.carriers import Format, check_output, write_carrier
+from bundler.coexistence import Coexistence
+from bundler.core_metadata import complete_requirements
 from bundler.decoders import decoder_for
 from bundler.fetch import fetch
 from bundler.images import assemble
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
     from pathlib import Path
 
+    from bundler.baselines import Baseline
     from bundler.bytecode import Compiler
     from bundler.caches import Cache
     from bundler.layers import LayerPlan
@@ -84,8 +88,28 @@ def lock(
     constraint_files: Sequence[Path] = (),
     options: Options,
     reporter: Reporter | None = None,
+    baseline: Baseline | None = None,
+    skip_provided: bool = False,
 ) -> Lock:
-    """Resolve *requirements* and *requirement_files* for the target of *options*."""
+    """Resolve *requirements* and *requirement_files* for the target of *options*.
+
+    With a *baseline*, so that the bundle breaks nothing of that image; *skip_provided* leaves to it what it has.
+    """
+    coexistence = None
+    if baseline is not None:
+        baseline.check_target(options.target)
+        coexistence = Coexistence(
+            baseline=baseline,
+            complete=partial(
+                complete_requirements,
+                target=options.target,
+                indexes=options.indexes,
+                cache=options.cache,
+                offline=options.offline,
+            ),
+            leave_out=skip_provided,
+            stubs=options.cache.root / "uv" / "stubs",
+        )
     with options.cache.in_use():
         return resolve(
             requirements,
@@ -96,6 +120,7 @@ def lock(
             cache_dir=options.cache.root / "uv",
             offline=options.offline,
             reporter=reporter or Reporter(),
+            coexistence=coexistence,
         )
 
 

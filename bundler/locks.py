@@ -4,6 +4,7 @@
   and the best fitting wheel is chosen. One that was made here for another target is refused.
 * A pin is a wheel that fits the target, with a sha256; each project has one (rules A1 and A2). Source distributions,
   directories and repositories are no pins.
+* What was left out because the image has it, in exactly that version, is listed in ``tool.bundler.provided``.
 * What is written is the same for the same lock: sorted, no time stamps, no user names and passwords. What travels in
   the bundle has no query strings and no places of this host either.
 """
@@ -28,10 +29,12 @@ from packaging.pylock import (
     PylockSelectError,
     PylockValidationError,
 )
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidName, InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from bundler.runtime.errors import ContentError, UsageError
+from bundler.runtime.images import read_verified
+from bundler.runtime.indexes import LOCK_PATH
 from bundler.runtime.targets import Target
 from bundler.targets import UNKNOWN_MARKERS, compatibility_tags, marker_environment
 
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
 
     from packaging.tags import Tag
     from packaging.utils import NormalizedName
+
+    from bundler.runtime.carriers import Carrier
+    from bundler.runtime.images import Image
 
 TOOL = "bundler"
 _HEX = re.compile("[0-9a-f]{64}", re.ASCII)
@@ -62,11 +68,23 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provided:
+    """A package that is relied on and that the image has."""
+
+    name: NormalizedName
+    version: Version
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """All pins for a target, sorted by name."""
+    """All pins for a target, sorted by name, and what is left to the image."""
 
     target: Target
     pins: tuple[Pin, ...]
+    provided: tuple[Provided, ...] = ()
 
     @classmethod
     def from_toml(cls, text: str, where: Path, target: Target | None) -> Lock:
@@ -88,7 +106,7 @@ class Lock:
                 want=target,
                 hint="make a lock for this target with bundle lock, or name the lock's own target",
             )
-        return cls(target=target, pins=tuple(select_pins(pylock, where, target)))
+        return cls(target=target, pins=tuple(select_pins(pylock, where, target)), provided=_provided(pylock, where))
 
     def to_toml(self, *, relative_to: Path | None = None) -> str:
         """Return the lock as ``pylock.toml``; local wheels are named relative to *relative_to* if that is given."""
@@ -101,22 +119,56 @@ class Lock:
         )
 
     def _to_toml(self, packages: list[dict[str, Any]]) -> str:
+        tool: dict[str, Any] = {"target": self.target.to_json()}
+        if self.provided:
+            tool["provided"] = [{"name": item.name, "version": str(item.version)} for item in self.provided]
         document = {
             "lock-version": "1.0",
             "created-by": TOOL,
             "requires-python": "=={}.{}.*".format(*self.target.python_minor),
             "packages": sorted(packages, key=lambda package: package["name"]),
-            "tool": {TOOL: {"target": self.target.to_json()}},
+            "tool": {TOOL: tool},
         }
         return tomli_w.dumps(document)
 
 
+def read_embedded(carrier: Carrier, image: Image) -> Lock:
+    """Return the lock that travels in the bundle in *carrier*, of which *image* is the verified chain."""
+    where = Path(f"{carrier.path}: {LOCK_PATH}")
+    data = image.documents.get(LOCK_PATH)
+    if data is None:  # a tree has its documents as files
+        file = next((file for file in image.tree.documents if file.path == LOCK_PATH), None)
+        if file is None:
+            raise ContentError(where, "is missing", rule="C19")
+        data = read_verified(carrier.member(LOCK_PATH), f"sha256:{file.sha256}", file.size)
+    return Lock.from_toml(data.decode("utf-8", "replace"), where, None)
+
+
 def _made_for(pylock: Pylock, where: Path) -> Target | None:
+    ours, at = _ours(pylock, where)
+    return Target.from_json(ours["target"], f"{at}.target") if "target" in ours else None
+
+
+def _provided(pylock: Pylock, where: Path) -> tuple[Provided, ...]:
+    ours, at = _ours(pylock, where)
+    listed = ours.get("provided", [])
+    try:
+        found = [
+            Provided(name=canonicalize_name(item["name"], validate=True), version=Version(item["version"]))
+            for item in listed
+        ]
+    except (TypeError, KeyError, InvalidName, InvalidVersion):
+        raise ContentError(f"{at}.provided", "is no list of names and versions", rule="B15") from None
+    return tuple(sorted(found, key=lambda item: item.name))
+
+
+def _ours(pylock: Pylock, where: Path) -> tuple[dict[str, Any], str]:
+    """Return what we have written into *pylock*, and where it stands."""
     ours = (pylock.tool or {}).get(TOOL, {})
     at = f"{where}: tool.{TOOL}"
     if not isinstance(ours, dict):
         raise ContentError(at, "is no table", got=type(ours).__name__, rule="B15")
-    return Target.from_json(ours["target"], f"{at}.target") if "target" in ours else None
+    return ours, at
 
 
 def _package(pin: Pin, location: dict[str, str]) -> dict[str, Any]:
@@ -225,7 +277,7 @@ def _pin(package: Package, source: object, where: Path, fitting: frozenset[Tag])
         raise UsageError(at, "is a wheel that does not fit the target", got=filename, rule="A2")
     if source.size is not None and source.size < 0:
         raise ContentError(at, "has a negative size", got=source.size, rule="A1")
-    url, path = _place(source, where)
+    url, path = place_of(source, where)
     return Pin(
         name=name,
         version=version,
@@ -245,7 +297,7 @@ def _sha256(source: PackageWheel | PackageArchive, at: str) -> str:
     return sha256
 
 
-def _place(source: PackageWheel | PackageArchive, where: Path) -> tuple[str | None, Path | None]:
+def place_of(source: PackageWheel | PackageArchive, where: Path) -> tuple[str | None, Path | None]:
     """Return URL or path of *source*: the path where there are both, or where the URL is one of a file."""
     path = source.path
     if path is None and source.url is not None and urlsplit(source.url).scheme == "file":

@@ -20,14 +20,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tomli_w
 import uv
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from bundler.coexistence import InTheWay
 from bundler.explanations import Unsolved, explained
 from bundler.indexes import redacted_text
 from bundler.locks import Lock, applicable, parse_pylock, select_pins
@@ -39,10 +41,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock
+    from packaging.utils import NormalizedName
     from packaging.version import Version
 
+    from bundler.coexistence import Addition, Coexistence
     from bundler.indexes import IndexOptions
-    from bundler.locks import Pin
+    from bundler.locks import Pin, Provided
     from bundler.reporters import Reporter
     from bundler.runtime.targets import Target
 
@@ -65,6 +69,8 @@ class _Question:
     cache_dir: Path
     offline: bool
     options: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    preferences: Mapping[NormalizedName, Version] = field(default_factory=dict)
 
 
 def resolve(
@@ -77,8 +83,11 @@ def resolve(
     cache_dir: Path,
     offline: bool = False,
     reporter: Reporter,
+    coexistence: Coexistence | None = None,
 ) -> Lock:
     """Resolve *requirements* and *requirement_files* under *constraint_files* for *target*.
+
+    With *coexistence*, the result gets on with an image, or leaves to it what it has.
 
     Raise ``UsageError`` if nothing was asked for, ``ContentError`` if a hash differs, and ``BundleError`` otherwise.
     """
@@ -102,15 +111,69 @@ def resolve(
         cache_dir=cache_dir.absolute(),
         offline=offline,
     )
+    provided: tuple[Provided, ...] = ()
     try:
-        pylock = _fitting(question)
+        if coexistence is None:
+            pylock = _fitting(question)
+        else:
+            pylock, provided = coexistence.solve(demands.lines, target, partial(_asked, question), reporter.warning)
+    except InTheWay as unsolved:
+        raise unsolved.error(_error(unsolved, question)) from None
     except Unsolved as unsolved:
         raise _error(unsolved, question) from None
     packages = [demands.enforced(package) for package in pylock.packages]
     pins = select_pins(replace(pylock, packages=packages), _WHERE, target)
-    lock = Lock(target=target, pins=tuple(map(_with_local_size, pins)))
+    lock = Lock(target=target, pins=tuple(map(_with_local_size, pins)), provided=provided)
     reporter.resolved(lock)
     return lock
+
+
+def _asked(question: _Question, addition: Addition) -> Pylock:
+    """Ask *question* with *addition*."""
+    indexes = question.indexes
+    if addition.stubs is not None:
+        indexes = replace(indexes, find_links=(*indexes.find_links, str(addition.stubs)))
+    return _fitting(
+        replace(
+            question,
+            requirements=(*question.requirements, *addition.requirements),
+            constraints=addition.constraints,
+            preferences=addition.preferences,
+            indexes=indexes,
+        )
+    )
+
+
+def find_wheels(
+    versions: Mapping[NormalizedName, Version], *, target: Target, indexes: IndexOptions, cache_dir: Path
+) -> dict[NormalizedName, Package]:
+    """Return the packages of exactly these *versions*, with all their wheels; without those that have none.
+
+    Raise ``BundleError`` if the index cannot be used.
+    """
+    wanted = dict(versions)
+    while wanted:
+        question = _Question(
+            requirements=tuple(f"{name}=={version}" for name, version in wanted.items()),
+            target=target,
+            indexes=indexes,
+            cache_dir=cache_dir.absolute(),
+            offline=False,
+            options=("--no-deps",),
+        )
+        try:
+            packages = _compile(question, None, []).packages
+        except Unsolved as unsolved:
+            # It names what has no wheel, one at a time.
+            text = str(unsolved)
+            missing = [name for name in wanted if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-]*\w)", text)]
+            if not missing or "://" in text:
+                raise _error(unsolved, question) from None
+            for name in missing:
+                del wanted[name]
+        else:
+            return {package.name: package for package in packages if package.wheels and package.name in wanted}
+    return {}
 
 
 def _error(unsolved: Unsolved, question: _Question) -> BundleError:
@@ -213,7 +276,9 @@ def _compile(question: _Question, platform: str | None, excluded: Sequence[str])
         scratch = Path(directory).resolve()
         sources = [*_index_file(question.indexes, scratch), *map(str, question.requirement_files)]
         sources += _written(scratch / "requirements.txt", question.requirements)
-        constraints = [*map(str, question.constraint_files), *_written(scratch / "excluded.txt", excluded)]
+        constraints = [*map(str, question.constraint_files)]
+        constraints += _written(scratch / "constraints.txt", [*question.constraints, *excluded])
+        _prefer(question.preferences, scratch / "pylock.toml")
         command = [
             *("pip", "compile", "--quiet", "--no-config", "--no-header", "--no-python-downloads", "--color", "never"),
             *("--format", "pylock.toml", "--only-binary", ":all:", "--index-strategy", "unsafe-best-match"),
@@ -253,6 +318,13 @@ def _written(path: Path, lines: Sequence[str]) -> list[str]:
         return []
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return [str(path)]
+
+
+def _prefer(versions: Mapping[NormalizedName, Version], path: Path) -> None:
+    """Let uv choose *versions* where it can: it stays with those of the output that is there already."""
+    if versions:
+        packages = [{"name": name, "version": str(version)} for name, version in versions.items()]
+        path.write_text(tomli_w.dumps({"lock-version": "1.0", "created-by": "bundler", "packages": packages}))
 
 
 def _absolute(requirement: str) -> str:

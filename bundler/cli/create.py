@@ -7,7 +7,15 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.cli.options import add_cache, add_indexes, add_requirements, add_target, create_options
+from bundler.cli.options import (
+    add_baseline,
+    add_cache,
+    add_indexes,
+    add_requirements,
+    add_target,
+    baseline_of,
+    create_options,
+)
 from bundler.cli.progress import counted, progress
 from bundler.create import create, lock
 from bundler.locks import Lock
@@ -36,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     add_target(parser)
+    add_baseline(parser)
     group = parser.add_argument_group("contents")
     group.add_argument("--exclude", metavar="GLOB", action="append", default=[], help="leave out files of the tree")
     group.add_argument(
@@ -74,6 +83,10 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(options.output, "is the name of a .pyz, which is another format", got=f"--format {form}")
     if options.lock and (options.requirements or options.requirement or options.constraint):
         raise UsageError("--lock", "takes the place of requirements", hint="give either a lock or requirements")
+    if options.lock and (options.baseline or options.skip_provided):
+        raise UsageError(
+            "--lock", "is resolved already", hint="give --baseline to bundle lock, or compare later: bundle check"
+        )
     settings = create_options(options)
     with progress(quiet=options.quiet or options.json) as reporter:
         if options.lock:
@@ -85,6 +98,8 @@ def run(options: argparse.Namespace) -> int:
                 constraint_files=options.constraint,
                 options=settings,
                 reporter=reporter,
+                baseline=baseline_of(options),
+                skip_provided=options.skip_provided,
             )
         bundle = create(locked, options.output, form=form, options=settings, force=options.force, reporter=reporter)
     if options.json:
@@ -109,6 +124,7 @@ def to_json(bundle: Bundle) -> dict[str, Any]:
         "packages": [
             {"name": pin.name, "version": str(pin.version), "wheel": pin.filename} for pin in bundle.lock.pins
         ],
+        "provided": [{"name": item.name, "version": str(item.version)} for item in bundle.lock.provided],
         "layers": [
             {
                 "name": layer.name,
@@ -129,6 +145,8 @@ def _show(bundle: Bundle) -> None:
     print(f"{bundle.path}: {bundle.size / 1e6:.1f} MB, {counted(len(bundle.lock.pins), 'package')}, {compiled}")
     print(f"  target       {bundle.lock.target}")
     print(f"  tree         {bundle.files} files, {bundle.tree_size / 1e6:.1f} MB")
+    if bundle.lock.provided:
+        print(f"  the image's  {', '.join(map(str, bundle.lock.provided))}")
     print(f"  digest       {bundle.digest}")
     print(f"  tree digest  {bundle.tree_digest}")
     python = "python{}.{}".format(*bundle.lock.target.python_minor)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from bundler.locks import read_embedded
 from bundler.runtime.carriers import open_carrier
 from bundler.runtime.images import load_image
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
+    from bundler.locks import Provided
     from bundler.runtime.images import Image
 
 NAME = "inspect"
@@ -27,8 +30,9 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
     with open_carrier(options.path) as carrier:
         image = load_image(carrier)
+        provided = read_embedded(carrier, image).provided
     if options.json:
-        print(json.dumps(_to_json(image), indent=2))
+        print(json.dumps(_to_json(image, provided), indent=2))
         return 0
     index = image.tree
     stored = sum(layer.size for layer in image.manifest.layers)
@@ -38,13 +42,15 @@ def run(options: argparse.Namespace) -> int:
     print(f"tree digest  {image.config.tree_digest}")
     print(f"layers       {len(image.manifest.layers)}, {stored / 1e6:.1f} MB")
     print(f"files        {len(index.files) + 1}, {sum(file.size for file in index.files) / 1e6:.1f} MB")
+    if provided:
+        print(f"the image's  {', '.join(map(str, provided))}")
     width = max((len(item.name) for item in index.distributions), default=0)
     for item in index.distributions:
         print(f"  {item.name:<{width}}  {item.version:<12} {item.size / 1e6:>8.1f} MB  {item.wheel}")
     return 0
 
 
-def _to_json(image: Image) -> dict[str, Any]:
+def _to_json(image: Image, provided: Sequence[Provided]) -> dict[str, Any]:
     index = image.tree
     return {
         "digest": image.digest,
@@ -55,6 +61,7 @@ def _to_json(image: Image) -> dict[str, Any]:
         "files": len(index.files) + 1,
         "size": sum(file.size for file in index.files),
         "distributions": [item._asdict() for item in index.distributions],
+        "provided": [{"name": item.name, "version": str(item.version)} for item in provided],
         "console_scripts": index.console_scripts,
         "layers": [
             {"digest": layer.digest, "size": layer.size, "frames": len(layer.frames)} for layer in image.manifest.layers

@@ -6,7 +6,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.cli.options import add_cache, add_indexes, add_requirements, add_target, create_options
+from bundler.cli.options import (
+    add_baseline,
+    add_cache,
+    add_indexes,
+    add_requirements,
+    add_target,
+    baseline_of,
+    create_options,
+)
 from bundler.cli.progress import counted, progress
 from bundler.create import lock
 from bundler.outputs import write_text
@@ -26,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     add_target(parser)
+    add_baseline(parser)
     add_indexes(parser)
     add_cache(parser)
 
@@ -39,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
             constraint_files=options.constraint,
             options=create_options(options),
             reporter=reporter,
+            baseline=baseline_of(options),
+            skip_provided=options.skip_provided,
         )
     if options.output is None:
         sys.stdout.write(locked.to_toml())
@@ -46,4 +57,6 @@ def run(options: argparse.Namespace) -> int:
     write_text(options.output, locked.to_toml(relative_to=options.output.absolute().parent))
     if not options.quiet:
         print(f"{options.output}: {counted(len(locked.pins), 'wheel')} for {locked.target}", file=sys.stderr)
+        if locked.provided:
+            print(f"  left to the image: {', '.join(map(str, locked.provided))}", file=sys.stderr)
     return 0

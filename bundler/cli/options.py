@@ -7,14 +7,22 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.baselines import read_baseline
 from bundler.caches import Cache
 from bundler.create import Options
 from bundler.indexes import index_options
 from bundler.layers import Settings
+from bundler.runtime.errors import UsageError
 from bundler.targets import DEFAULT_TARGET, PRESETS, find_target
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
+
+    from bundler.baselines import Baseline
+    from bundler.indexes import IndexOptions
+
+BASELINE = "its pip freeze or pip inspect, or its interpreter"
 
 
 def add_requirements(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +58,22 @@ def add_indexes(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--offline", action="store_true", help="use only what is cached")
 
 
+def add_baseline(parser: argparse.ArgumentParser) -> None:
+    """Add what the image has, for a command that resolves."""
+    group = parser.add_argument_group("image", "A bundle on PYTHONPATH overrides what the image has.")
+    group.add_argument("--baseline", metavar="FREEZE", help=f"resolve so that nothing of the image breaks: {BASELINE}")
+    group.add_argument("--skip-provided", action="store_true", help="leave out what the image has in just that version")
+
+
+def baseline_of(options: argparse.Namespace) -> Baseline | None:
+    """Return the baseline that *options* name."""
+    if options.baseline is None:
+        if options.skip_provided:
+            raise UsageError("--skip-provided", "needs a --baseline", hint=f"name what the image has: {BASELINE}")
+        return None
+    return read_baseline(options.baseline)
+
+
 def add_cache(parser: argparse.ArgumentParser) -> None:
     """Add where things are kept between runs."""
     parser.add_argument("--cache-dir", metavar="DIR", type=Path, help="the builder's cache (default: BUNDLE_CACHE_DIR)")
@@ -60,6 +84,19 @@ def cache_of(options: argparse.Namespace) -> Cache:
     return Cache(options.cache_dir.absolute()) if options.cache_dir else Cache.default(os.environ)
 
 
+def indexes_of(options: argparse.Namespace) -> Callable[[], IndexOptions]:
+    """Return what asks once for how to reach package indexes."""
+    return cache(
+        partial(
+            index_options,
+            index_url=options.index_url,
+            extra_index_urls=options.extra_index_url,
+            find_links=options.find_links,
+            no_index=options.no_index,
+        )
+    )
+
+
 def create_options(options: argparse.Namespace) -> Options:
     """Return how to create, from the options of ``lock`` or ``create``."""
     settings = Settings()
@@ -67,15 +104,7 @@ def create_options(options: argparse.Namespace) -> Options:
         settings = Settings(level=options.level, exclude=tuple(options.exclude))
     return Options(
         target=find_target(options.target, options.python, options.platform),
-        indexes=cache(
-            partial(
-                index_options,
-                index_url=options.index_url,
-                extra_index_urls=options.extra_index_url,
-                find_links=options.find_links,
-                no_index=options.no_index,
-            )
-        ),
+        indexes=indexes_of(options),
         cache=cache_of(options),
         compile=getattr(options, "compile", "never"),
         target_python=getattr(options, "target_python", None),
