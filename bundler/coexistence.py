@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from bundler.conflicts import Demand, Member, demands, members
-from bundler.explanations import NoWheelError, Unsolved
+from bundler.explanations import Unsolved
 from bundler.locks import Provided, applicable
 from bundler.runtime.errors import BundleError
 from bundler.stubs import write_stubs
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from bundler.baselines import Baseline
     from bundler.requirement_files import RequirementLine
     from bundler.runtime.targets import Target
+
+
+_NO_WHEEL = re.compile(r"has no (?:usable )?wheels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +72,11 @@ class InTheWay(Unsolved):
         """Return the error, of which *explained* is the resolver's part."""
         names = ", ".join(sorted({demand.name for demand in self.demands}))
         hint = f"loosen what asks for another {names}, or use an image that has one"
-        if isinstance(explained, NoWheelError) and not self.left_out:
+        if _NO_WHEEL.search(str(self)) and not self.left_out:
             hint = f"--skip-provided leaves {names} to the image; or {hint}"
-        return BundleError(
-            self.baseline.where,
-            f"the image is in the way: {'; '.join(map(str, self.demands))}: {explained.fault}",
-            hint=hint,
-        )
+        reason = explained.what if explained.where == "requirements" else explained.fault
+        what = f"the image is in the way: {'; '.join(map(str, self.demands))}; {reason}"
+        return BundleError(self.baseline.where, what, hint=hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,7 @@ class Coexistence:
                 if exact:
                     continue
                 raise
-            for text in search.unchecked(pylock):
+            for text in (*search.unchecked(pylock), *search.held_back(pylock)):
                 warn(text)
             return search.divided(pylock) if self.leave_out else (pylock, ())
         raise AssertionError("the last attempt has returned or raised")
@@ -154,6 +155,20 @@ class _Search:
                 reasons.setdefault(item.unknown, []).append(str(item))
         for reason, items in reasons.items():
             yield f"{self._baseline.where}: not checked: {', '.join(items)}: {reason}"
+
+    def held_back(self, pylock: Pylock) -> Iterator[str]:
+        """Yield what the image lacks, and what is older in *pylock* than without the image."""
+        try:
+            free = self._chosen(self._ask(Addition()))
+        except Unsolved:
+            return
+        older = [
+            f"{name} {version} (without the image: {free[name]})"
+            for name, version in self._chosen(pylock).items()
+            if name not in self.versions and version and (other := free.get(name)) and version < other
+        ]
+        if older:
+            yield f"{self._baseline.where}: held back by the image: {', '.join(older)}"
 
     def divided(self, pylock: Pylock) -> tuple[Pylock, tuple[Provided, ...]]:
         """Return *pylock* without what the image has in exactly that version, and that."""

@@ -7,7 +7,8 @@ image has is the image's. On that union:
   doing, and is left out.
 * *unmet*: one of the bundle, on a package that is not there or in a version that does not fit; or a package that was
   left out of the bundle because the image it was made for has it, and this one has not.
-* Whose version or requirements are not known is *unchecked*, with the reason.
+* Whose version or requirements are not known is *unchecked*, with the reason: where nothing is overridden, nothing of
+  the image can break, and that does not matter.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class Report:
     @property
     def is_fine(self) -> bool:
         """Whether there is no conflict, as far as anything could be checked where something is overridden."""
-        return not self.has_conflict and (self.checked > 0 or not self.overrides)
+        return not self.has_conflict and (self.checked > 0 or not self.unchecked)
 
     @property
     def has_conflict(self) -> bool:
@@ -146,10 +147,13 @@ def check(
             broken.append(conflict)
     image = baseline.packages
     shared = [(name, image[name].version, item.version) for name, item in sorted(bundle.items()) if name in image]
+    matters = depends_on_requirements(distributions, baseline)
+    relied_on = {demand.name for demand in demands(bundle.values(), target)} | {item.name for item in provided}
     unknown = [
         Unchecked(name=item.name, version=item.version, reason=item.unknown)
         for item in image.values()
         if item.unknown is not None and item.name not in bundle
+        if matters or (item.version is None and item.name in relied_on)
     ]
     return Report(
         overrides=tuple(Override(name=name, image=old, bundle=new) for name, old, new in shared if old != new),
@@ -161,6 +165,17 @@ def check(
         unchecked=(*strange, *unknown),
         checked=sum(item.requires is not None for item in image.values() if item.name not in bundle),
         pins=_accepted({conflict.demand.name for conflict in broken}, baseline, bundle, target),
+    )
+
+
+def depends_on_requirements(distributions: Iterable[Distribution], baseline: Baseline) -> bool:
+    """Return whether what the image's packages require matters: one is overridden, or asked for with an extra."""
+    bundle = {item.name: item for item in _bundled(distributions, [])}
+    image = baseline.packages
+    return any(
+        (name in image and image[name].version != item.version)
+        or any(each.extras and canonicalize_name(each.name) not in bundle for each in item.requires or ())
+        for name, item in bundle.items()
     )
 
 
@@ -178,8 +193,8 @@ def pinned_around(
 ) -> list[str]:
     """Return requirements for another bundle, which may go with the image of *baseline*.
 
-    They are those of *distributions* that no other requires, in their versions, unless those break the image or require
-    what does.
+    They are those of *distributions*, and of what is lost, that no other requires; in their versions, unless those
+    break the image or require what does.
     """
     bundle = {item.name: item for item in _bundled(distributions, [])}
     required = set()
@@ -190,8 +205,12 @@ def pinned_around(
         own = baseline.packages.get(demand.name)
         if demand.name in report.pins and own is not None and not demand.fits(own.version):
             free.add(demand.package)
-    roots = sorted(set(bundle) - required) or sorted(bundle)
-    return [f"{name}{report.pins.get(name, '') if name in free else f'=={bundle[name].version}'}" for name in roots]
+    versions = {name: item.version for name, item in bundle.items()}
+    for lost, found in report.lost:
+        versions[lost.name] = lost.version
+        free |= {lost.name} if found else set()
+    roots = sorted(set(versions) - required) or sorted(versions)
+    return [f"{name}{report.pins.get(name, '') if name in free else f'=={versions[name]}'}" for name in roots]
 
 
 def members(baseline: Baseline) -> dict[NormalizedName, Member]:

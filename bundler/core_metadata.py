@@ -1,6 +1,6 @@
 """A baseline without requirements → one with those that the package index knows.
 
-* The index is asked for the metadata alone (PEP 658). Where it has none, a wheel that is not large is fetched.
+* The index is asked for the metadata alone (PEP 658). Where it has none, that part of the wheel is read.
 * Any wheel of the version will do, best one for the target: the requirements of a version hardly differ by platform.
 * What the index has no wheel of, or what cannot be had, stays unknown and says why. An index that cannot be used at
   all is no error either: then nothing is known, and that is said.
@@ -10,46 +10,46 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
-import time
+import re
+import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import parse_wheel_filename
-from urllib3.exceptions import HTTPError
 
 from bundler.baselines import Installed, requires_of
 from bundler.connections import Sockets
-from bundler.fetch import fetch, local_path
-from bundler.locks import Pin, place_of
-from bundler.reporters import Reporter
+from bundler.locks import place_of
+from bundler.remote_files import RemoteFile, get
 from bundler.resolve import find_wheels
 from bundler.runtime.errors import BundleError
 from bundler.targets import compatibility_tags
-from bundler.transport import Hiccup, Transport
-from bundler.wheels import MAX_METADATA, Wheel
+from bundler.transport import Transport
+from bundler.wheels import MAX_METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import BinaryIO
 
     from packaging.pylock import Package, PackageWheel
     from packaging.utils import NormalizedName
-    from packaging.version import Version
 
     from bundler.baselines import Baseline
     from bundler.caches import Cache
     from bundler.indexes import IndexOptions
     from bundler.runtime.targets import Target
 
-LARGEST = 64 << 20
 _NAME = "requires.json"
 _AT_ONCE = 8
-_LONGEST_WAIT = 10.0
-_OK = 200
+_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _ABSENT = "the package index has no wheel of it, which would tell what it requires"
 
 
@@ -115,89 +115,70 @@ class _Index:
         self._indexes = indexes
         self._cache = cache
         self._sockets = Sockets()
-        self._known: dict[NormalizedName, list[str]] = {}
-        self._failed: dict[NormalizedName, str] = {}
 
     def ask(self, asked: Sequence[Installed]) -> list[Installed]:
         """Return *asked* with their requirements, or with the reason why they are not known."""
         versions = {item.name: item.version for item in asked if item.version is not None}
         packages = find_wheels(versions, target=self._target, indexes=self._indexes, cache_dir=self._cache.root / "uv")
-        pins = [self._pin(package, versions[name]) for name, package in packages.items()]
+        wheels = {name: self._wheel(package) for name, package in packages.items()}
+        shares = [list(wheels.items())[n::_AT_ONCE] for n in range(_AT_ONCE)]
         with ThreadPoolExecutor(_AT_ONCE, "metadata") as executor:
-            for _ in executor.map(self._read_all, [pins[n::_AT_ONCE] for n in range(_AT_ONCE)]):
-                pass  # an error is raised here
-        self._fetch([pin for pin in pins if pin.name not in self._known and pin.name not in self._failed])
-        return [
-            replace(item, unknown=self._failed[item.name])
-            if item.name in self._failed
-            else _answered(item, self._known.get(item.name))
-            for item in asked
-        ]
+            answers = dict(chain.from_iterable(executor.map(self._read_share, shares)))
+        found = []
+        for item in asked:
+            answer = answers.get(item.name)
+            if isinstance(answer, BundleError):
+                found.append(replace(item, unknown=f"its requirements cannot be had: {answer.fault}"))
+            else:
+                found.append(_answered(item, answer))
+        return found
 
-    def _pin(self, package: Package, version: Version) -> Pin:
+    def _wheel(self, package: Package) -> PackageWheel:
         """Return the wheel of *package* to ask: the target's if there is one, then the smallest."""
         tags = frozenset(compatibility_tags(self._target))
 
         def rank(wheel: PackageWheel) -> tuple[bool, int]:
             return not parse_wheel_filename(wheel.filename)[3] & tags, wheel.size or 0
 
-        wheel = min(package.wheels or (), key=rank)
-        url, path = place_of(wheel, Path())
-        return Pin(
-            name=package.name,
-            version=version,
-            filename=wheel.filename,
-            sha256=wheel.hashes.get("sha256", ""),
-            size=wheel.size,
-            url=url,
-            path=path,
-        )
+        return min(package.wheels or (), key=rank)
 
-    def _read_all(self, pins: Iterable[Pin]) -> None:
-        """Read the metadata of *pins*, as far as that can be had without fetching a wheel."""
+    def _read_share(
+        self, share: Iterable[tuple[NormalizedName, PackageWheel]]
+    ) -> list[tuple[NormalizedName, list[str] | BundleError]]:
+        """Return what the wheels of *share* require, by their names."""
+        answers: list[tuple[NormalizedName, list[str] | BundleError]] = []
         with closing(Transport(self._indexes, os.environ, self._sockets)) as transport:
-            for pin in pins:
-                if (path := local_path(pin)) is not None:
-                    self._open(pin, path)
-                elif (data := self._get(transport, f"{pin.url}.metadata")) is not None:
-                    self._known[pin.name] = requires_of(data.decode("utf-8", "replace"))
+            for name, wheel in share:
+                try:
+                    answers.append((name, requires_of(self._metadata(transport, wheel))))
+                except BundleError as error:
+                    answers.append((name, error))
+        return answers
 
-    def _get(self, transport: Transport, url: str) -> bytes | None:
-        """Return what is at *url*; None if it is not there, or not to be had."""
-        for attempt in range(self._indexes.retries + 1):
+    def _metadata(self, transport: Transport, wheel: PackageWheel) -> str:
+        url, path = place_of(wheel, Path())
+        if path is not None:
             try:
-                with closing(transport.get(url, {})) as response:
-                    data = response.read(MAX_METADATA)
-                    return data if response.status == _OK else None
-            except HTTPError:
-                pass
-            except Hiccup as hiccup:
-                time.sleep(min(hiccup.after or 0.0, _LONGEST_WAIT))
-            except BundleError:
-                return None
-            time.sleep(min(0.25 * 2**attempt, _LONGEST_WAIT))
-        return None
-
-    def _fetch(self, pins: Sequence[Pin]) -> None:
-        """Read the metadata of *pins* in their wheels."""
-        small = [pin for pin in pins if pin.sha256 and pin.size is not None and pin.size <= LARGEST]
-        for pin in pins:
-            if pin not in small:
-                self._failed[pin.name] = f"what it requires is told only by {pin.filename}, which is large"
+                with path.open("rb") as file:
+                    return _metadata_in(file, str(path))
+            except OSError as error:
+                raise BundleError(path, f"cannot be read: {error.strerror}") from None
+        retries = self._indexes.retries
         try:
-            for pin, path in fetch(
-                small, cache=self._cache, indexes=self._indexes, jobs=_AT_ONCE, offline=False, reporter=Reporter()
-            ):
-                self._open(pin, path)
-        except BundleError as error:
-            for pin in small:
-                if pin.name not in self._known:
-                    self._failed.setdefault(pin.name, f"its wheel cannot be had: {error.fault}")
+            # "… the metadata file … at the same location as the file, with .metadata appended" (PEP 658)
+            data = get(transport, f"{url}.metadata", retries=retries, limit=MAX_METADATA)[1]
+        except BundleError:
+            file = io.BufferedReader(RemoteFile(transport, url or "", retries=retries))
+            return _metadata_in(file, wheel.filename)
+        return data.decode("utf-8", "replace")
 
-    def _open(self, pin: Pin, path: Path) -> None:
-        try:
-            with Wheel.open(path, pin, warn=Reporter().warning) as wheel:
-                self._known[pin.name] = list(wheel.requires)
-        except (BundleError, OSError) as error:
-            reason = error.fault if isinstance(error, BundleError) else error
-            self._failed[pin.name] = f"its wheel cannot be read: {reason}"
+
+def _metadata_in(file: BinaryIO, where: str) -> str:
+    """Return the METADATA of the wheel *file*."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            (name,) = (name for name in archive.namelist() if _METADATA.fullmatch(name))
+            with archive.open(name) as member:
+                return member.read(MAX_METADATA).decode("utf-8", "replace")
+    except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, EOFError, RuntimeError) as error:
+        raise BundleError(where, f"has no METADATA that can be read: {error}") from None

@@ -5,19 +5,15 @@
 * uv knows no free-threaded target. It resolves for the usual ABI; of each version it chooses, all wheels are looked at.
 * uv ignores hashes in requirement files; they are enforced here.
 * Only wheels.
-* No credentials in errors or on uv's command line, which others on this host can read.
-* Nothing but the arguments decides: uv's own settings, and other interpreters of this host, change nothing.
+* Nothing but the arguments decides: other interpreters of this host change nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -26,16 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
-import uv
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from bundler.coexistence import InTheWay
 from bundler.explanations import Unsolved, explained
-from bundler.indexes import redacted_text
 from bundler.locks import Lock, applicable, parse_pylock, select_pins
 from bundler.requirement_files import HashDemands, parse_line, read_requirement_files
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.targets import compatibility_tags
+from bundler.uv_commands import index_arguments, index_file, run_uv, uv_environment, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,8 +47,6 @@ if TYPE_CHECKING:
 
 _KNOWN_GLIBC = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 _ROUNDS = 40
-# Of our environment, uv gets all but what would change its answer.
-_DROPPED = ("UV_", "PIP_", "VIRTUAL_ENV", "CONDA_")
 _WHERE = Path("requirements")
 
 
@@ -274,10 +267,10 @@ def _compile(question: _Question, platform: str | None, excluded: Sequence[str])
     """Run uv once, for *platform* or for all of them; raise ``Unsolved`` with what it says."""
     with tempfile.TemporaryDirectory(prefix="bundle-resolve-") as directory:
         scratch = Path(directory).resolve()
-        sources = [*_index_file(question.indexes, scratch), *map(str, question.requirement_files)]
-        sources += _written(scratch / "requirements.txt", question.requirements)
+        sources = [*index_file(question.indexes, scratch), *map(str, question.requirement_files)]
+        sources += written(scratch / "requirements.txt", question.requirements)
         constraints = [*map(str, question.constraint_files)]
-        constraints += _written(scratch / "constraints.txt", [*question.constraints, *excluded])
+        constraints += written(scratch / "constraints.txt", [*question.constraints, *excluded])
         _prefer(question.preferences, scratch / "pylock.toml")
         command = [
             *("pip", "compile", "--quiet", "--no-config", "--no-header", "--no-python-downloads", "--color", "never"),
@@ -287,37 +280,13 @@ def _compile(question: _Question, platform: str | None, excluded: Sequence[str])
             *(("--python", sys.executable) if sys.executable else ()),
             *("--cache-dir", str(question.cache_dir), "--output-file", str(scratch / "pylock.toml")),
             *(argument for path in constraints for argument in ("--constraints", path)),
-            *_index_arguments(question.indexes, os.environ),
+            *index_arguments(question.indexes, os.environ),
             *(("--offline",) if question.offline else ()),
             *(*question.options, "--", *sources),
         ]
-        _run(command, _environment(question.indexes, os.environ))
+        run_uv(command, uv_environment(question.indexes, os.environ))
         text = (scratch / "pylock.toml").read_text(encoding="utf-8")
         return _localised(parse_pylock(text, Path("uv")), scratch)
-
-
-def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    try:
-        answer = subprocess.run(
-            [uv.find_uv_bin(), *arguments], capture_output=True, text=True, check=False, env=environment
-        )
-    except OSError as error:
-        reason = error.strerror or "it is not installed"
-        raise BundleError(
-            "uv", f"cannot be run: {reason}", hint="install bundler again, with its dependencies"
-        ) from None
-    if answer.returncode < 0 or (answer.returncode != 0 and not answer.stderr.strip()):
-        raise BundleError("uv", f"ended with status {answer.returncode} and no explanation", hint="try again")
-    if answer.returncode != 0:
-        raise Unsolved(redacted_text(answer.stderr))
-
-
-def _written(path: Path, lines: Sequence[str]) -> list[str]:
-    """Write *lines*, if there are any, to *path*; return what names them for uv."""
-    if not lines:
-        return []
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return [str(path)]
 
 
 def _prefer(versions: Mapping[NormalizedName, Version], path: Path) -> None:
@@ -356,41 +325,3 @@ def _local(wheel: PackageWheel | PackageArchive, scratch: Path) -> dict[str, Any
         with path.open("rb") as file:
             hashes["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     return {"path": str(path), "hashes": hashes}
-
-
-def _index_file(indexes: IndexOptions, scratch: Path) -> list[str]:
-    """Write what may hold credentials and fits into no variable of uv to a file that only we can read."""
-    return _written(
-        scratch / "indexes.txt", [f"--find-links {place}" for place in indexes.find_links if "://" in place]
-    )
-
-
-def _index_arguments(indexes: IndexOptions, environ: Mapping[str, str]) -> list[str]:
-    arguments = ["--no-index"] if indexes.no_index else []
-    for place in indexes.find_links:
-        arguments += ["--find-links", place] if "://" not in place else []
-    for host in indexes.trusted_hosts:
-        arguments += ["--allow-insecure-host", host]
-    if shutil.which("keyring", path=environ.get("PATH")):
-        arguments += ["--keyring-provider", "subprocess"]
-    return arguments
-
-
-def _environment(indexes: IndexOptions, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return *environ* without what would change uv's answer, and with what pip was told."""
-    environment = {key: value for key, value in environ.items() if not key.startswith(_DROPPED)}
-    environment["UV_HTTP_TIMEOUT"] = str(max(1, math.ceil(indexes.timeout)))
-    environment["UV_HTTP_RETRIES"] = str(indexes.retries)
-    environment["UV_SYSTEM_CERTS"] = environment["UV_NATIVE_TLS"] = "true"  # the newer and the older name
-    if indexes.index_url and not indexes.no_index:
-        environment["UV_DEFAULT_INDEX"] = indexes.index_url
-    if indexes.extra_index_urls and not indexes.no_index:
-        environment["UV_INDEX"] = " ".join(indexes.extra_index_urls)
-    if indexes.proxy:
-        for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"):
-            environment[name] = environment[name.lower()] = indexes.proxy
-    if indexes.cert:
-        environment["SSL_CERT_FILE"] = str(indexes.cert)
-    if indexes.client_cert:
-        environment["SSL_CLIENT_CERT"] = str(indexes.client_cert)
-    return environment

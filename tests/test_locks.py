@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
+from baseline_factory import provided
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
@@ -159,6 +160,21 @@ def test_a_lock_knows_its_target():
     with pytest.raises(UsageError, match="which target") as caught:
         read(document(package(wheels=WHEEL)), None)
     assert "--target" in caught.value.hint
+
+
+def test_what_is_left_to_the_image_is_written_sorted_and_read_again():
+    lock = Lock(target=PY37, pins=(), provided=(provided("b 2.0"), provided("a 1.0+cpu")))
+    for text in (lock.to_toml(), lock.to_embedded_toml()):
+        assert list(map(str, read(text).provided)) == ["a 1.0+cpu", "b 2.0"]
+    assert "provided" not in Lock(target=PY37, pins=()).to_toml()
+
+
+@pytest.mark.parametrize(
+    "listed", ["3", "'a'", "[3]", "[{name = 'a'}]", "[{name = 'a', version = 'x y'}]", "[{name = '-', version = '1'}]"]
+)
+def test_a_wrong_list_of_what_is_left_to_the_image_is_refused(listed):
+    with pytest.raises(ContentError, match=r"provided: is no list of names and versions \[B15\]"):
+        read(document(package(wheels=WHEEL) + f"[tool.bundler]\nprovided = {listed}\n"))
 
 
 def test_a_direct_wheel_of_another_tools_lock_is_a_pin():

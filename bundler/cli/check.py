@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bundler.baselines import read_baseline
 from bundler.cli.options import BASELINE, add_cache, add_indexes, cache_of, indexes_of
 from bundler.cli.progress import counted
-from bundler.conflicts import check, pinned_around
+from bundler.conflicts import check, depends_on_requirements, pinned_around
 from bundler.core_metadata import complete_requirements
 from bundler.locks import read_embedded
 from bundler.runtime.carriers import open_carrier
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     target = image.tree.target
     baseline = read_baseline(options.baseline)
     baseline.check_target(target)
-    if any(item.name in baseline.packages for item in image.tree.distributions):
+    if depends_on_requirements(image.tree.distributions, baseline):
         baseline = complete_requirements(
             baseline, target=target, indexes=indexes_of(options), cache=cache_of(options), offline=options.offline
         )
@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
         form = () if carrier.kind == "pyz" else ("--format", carrier.kind)
         requirements = pinned_around(image.tree.distributions, baseline, target, report)
         arguments = (*requirements, *_target_arguments(target), "--baseline", options.baseline)
+        arguments += ("--skip-provided",) if provided else ()
         command = shlex.join(["bundle", "create", *arguments, *form, "-o", _other(options.path)])
     if options.json:
         print(json.dumps(_to_json(report, command, baseline.notes), indent=2))
@@ -136,6 +137,7 @@ def _to_json(report: Report, command: str, notes: Sequence[str]) -> dict[str, An
         "unchecked": [
             {"name": item.name, "version": _text(item.version), "reason": item.reason} for item in report.unchecked
         ],
+        "checked": report.checked,
         "notes": list(notes),
         "command": command or None,
     }
