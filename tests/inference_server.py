@@ -93,6 +93,12 @@ class Server:
         return answer
 
 
+def session_directory(tmp_path_factory):
+    """Return a directory that all tests of a session share, also where several processes run them."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "inference-servers"
+
+
 def server_environment(directory, python, version):
     """Return a virtual environment of *python* in which this *version* of the server is installed."""
     root = Path(os.environ.get("BUNDLER_TEST_CACHE") or directory)
