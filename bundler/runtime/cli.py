@@ -9,16 +9,16 @@ import argparse
 import json
 import os
 import sys
-import time
 from typing import Any, Dict, List, Optional
 
 from .errors import BundleError
+from .reports import write_report
 
 
 def main(artifact: Optional[str], arguments: Optional[List[str]] = None) -> int:
     """Run the command line; *artifact* is the bundle that PATH means when it is left out. Return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    report: Dict[str, Any] = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    report: Dict[str, Any] = {}
     options: Optional[argparse.Namespace] = None
     try:
         options = parse(_parser(artifact), arguments)
@@ -45,13 +45,9 @@ def parse(parser: argparse.ArgumentParser, arguments: List[str]) -> argparse.Nam
 
 
 def _write_report(options: Optional[argparse.Namespace], report: Dict[str, Any]) -> None:
-    path = getattr(options, "report", None)
-    if path:
-        try:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(json.dumps(report, sort_keys=True) + "\n")
-        except OSError as error:
-            print(f"warning: {path}: the report cannot be written: {error.strerror}", file=sys.stderr)
+    path = getattr(options, "report", None) or os.environ.get("BUNDLE_REPORT")
+    if path and hasattr(options, "report"):
+        write_report(path, report)
 
 
 def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
@@ -82,11 +78,18 @@ def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
             command.add_argument("--report", metavar="FILE", help="write what was done, and why, as JSON")
         else:
             command.add_argument("--json", action="store_true", help="as JSON")
-        command.add_argument("--expect", metavar="DIGEST", help="refuse any other bundle (sha256:…)")
+        command.add_argument(
+            "--expect",
+            metavar="DIGEST",
+            default=os.environ.get("BUNDLE_EXPECT") or None,
+            help="refuse any other bundle (sha256:…; default: BUNDLE_EXPECT)",
+        )
     return parser
 
 
 def _verify(options: argparse.Namespace, report: Dict[str, Any]) -> int:
+    import time
+
     from .targets import check, this_target
     from .verifying import verify
 

@@ -1,6 +1,7 @@
 """``tree.json``, the index of a tree: what was installed, for which target, and every file with its sha256.
 
-* Layer 0 holds ``.bundle/``: the ``documents``, then this one. The index lists layers 1, 2, ….
+* Layer 0 holds the ``documents``: ``.bundle/``, what makes a tree mount itself, then this one. The index lists
+  layers 1, 2, ….
 * Offsets lead into the uncompressed layer, so that nobody has to parse tar (rule C21: files of a layer neither
   overlap nor leave it, and no path occurs twice or is another's directory).
 """
@@ -15,7 +16,12 @@ from .targets import Target
 
 DECODER_PATH = ".bundle/decoder.so"
 LOCK_PATH = ".bundle/pylock.toml"
-SITE_PACKAGES = "site-packages"
+# What makes a tree verify and mount itself, where PYTHONPATH leads to it. It lies in layer 0, like .bundle/.
+LAUNCH_PATHS = (
+    "site-packages/sitecustomize.py",
+    "site-packages/__pycache__/sitecustomize.",
+    "site-packages/bundle_runtime/",
+)
 # What a tree on disk holds besides the files of the index.
 CARRIED = (TREE_PATH, ".bundle/manifest.json", ".bundle/config.json")
 
@@ -162,8 +168,9 @@ def _check_paths(index: Index) -> None:
             if folded in paths:
                 raise ContentError(file.path, "occurs twice in the tree", rule="C21")
             paths.add(folded)
-            if folded.startswith(".bundle/") != (n == 0):
-                raise ContentError(file.path, "is in the wrong layer", want=".bundle/ in layer 0 only", rule="C21")
+            if folded.startswith((".bundle/", *LAUNCH_PATHS)) != (n == 0):
+                want = "what belongs to the bundle itself in layer 0, and nothing else there"
+                raise ContentError(file.path, "is in the wrong layer", want=want, rule="C21")
     for path in directories_of(paths):
         if path in paths:
             raise ContentError(path, "is both a file and a directory", rule="C21")

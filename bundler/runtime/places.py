@@ -11,22 +11,25 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, Callable, List, Mapping, Optional
 
 from .errors import PlaceError
+
+TYPE_CHECKING = False  # typing is not imported: this module is part of every start
+if TYPE_CHECKING:
+    from typing import Any, Callable, List, Mapping, Optional, Tuple
 
 _NOEXEC = 8  # ST_NOEXEC, which the os module names on Linux only
 _MARGIN = 16 << 20
 
 
-def choose_cache(environ: Mapping[str, str], needed: Callable[[str], "tuple[int, int]"]) -> str:
+def choose_cache(environ: Mapping[str, str], needed: Callable[[str], Tuple[int, int]]) -> str:
     """Return the directory for trees, made if need be.
 
     *needed* tells how many bytes and files are still to be written into a directory. Raise ``PlaceError``, with the
     reason for each candidate, if there is none.
     """
     reasons = []
-    for candidate in _candidates(environ):
+    for candidate in candidates(environ):
         reason = _make(candidate) or _reason_against(candidate, *needed(candidate))
         if reason is None:
             return candidate
@@ -41,18 +44,28 @@ def choose_cache(environ: Mapping[str, str], needed: Callable[[str], "tuple[int,
     )
 
 
-def _candidates(environ: Mapping[str, str]) -> List[str]:
+def candidates(environ: Mapping[str, str]) -> List[str]:
+    """Return where a cache may be, the best place first."""
     if environ.get("BUNDLE_CACHE"):
         return [os.path.abspath(environ["BUNDLE_CACHE"])]
-    candidates = []
+    places = []
     if os.path.isabs(environ.get("XDG_CACHE_HOME", "")):
-        candidates.append(os.path.join(environ["XDG_CACHE_HOME"], "bundler", "trees"))
+        places.append(os.path.join(environ["XDG_CACHE_HOME"], "bundler", "trees"))
     home = environ.get("HOME", "")
     if os.path.isabs(home) and os.path.isdir(home):
-        candidates.append(os.path.join(home, ".cache", "bundler", "trees"))
+        places.append(os.path.join(home, ".cache", "bundler", "trees"))
     temporary = dict.fromkeys([environ.get("TMPDIR", ""), "/tmp", "/var/tmp"])  # noqa: S108 - made private
-    candidates += [os.path.join(path, f"bundler-{os.geteuid()}") for path in temporary if os.path.isabs(path)]
-    return candidates
+    places += [os.path.join(path, f"bundler-{os.geteuid()}") for path in temporary if os.path.isabs(path)]
+    return places
+
+
+def is_private(path: str) -> bool:
+    """Tell whether *path* is a directory of this user, no symlink, to which nobody else may write (rule C23)."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def _make(path: str) -> Optional[str]:
@@ -86,15 +99,6 @@ def _reason_against(path: str, size: int, files: int) -> Optional[str]:
     if system.f_files and system.f_favail < files:
         return f"has {system.f_favail} inodes free, but {files} are needed"
     return None
-
-
-def boot_id() -> str:
-    """Return what changes when the system starts anew; empty if it cannot be known."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 class Lock:
