@@ -27,8 +27,8 @@ _LONGEST = 8192
 def boot_id() -> str:
     """Return what changes when the system starts anew; empty if it cannot be known."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            return file.read().decode().strip()
     except OSError:
         return ""
 

@@ -71,10 +71,11 @@ def is_private(path: str) -> bool:
 def _make(path: str) -> Optional[str]:
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        os.mkdir(path, 0o700)
-        os.chmod(path, 0o700)  # whatever the umask
-    except FileExistsError:
-        pass
+        if not os.path.lexists(path):
+            os.mkdir(path, 0o700)
+            os.chmod(path, 0o700)  # whatever the umask
+    except FileExistsError:  # another process was first, or a file is in the way
+        return None if os.path.lexists(path) else f"{os.path.dirname(path)} is no directory"
     except OSError as error:
         return error.strerror
     return None
