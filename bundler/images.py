@@ -83,6 +83,7 @@ def assemble(
             )
         ),
         console_scripts=dict(sorted(pair for layer in layers for pair in layer.console_scripts.items())),
+        allowances=tuple(sorted({item for layer in layers for item in layer.allowances})),
         layers=_merged(layers),
         documents=listed,
     )

@@ -48,6 +48,7 @@ def make_layer(directory: Path, name: str, files: Mapping[str, bytes], *, frame_
         owners=(0,) * len(files),
         distributions=(distribution,),
         console_scripts={},
+        allowances=(),
         blob=blob,
         cached=False,
     )

@@ -39,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("contents")
     group.add_argument("--exclude", metavar="GLOB", action="append", default=[], help="leave out files of the tree")
     group.add_argument(
+        "--allow",
+        metavar="SHA256",
+        action="append",
+        default=[],
+        help="accept the one file or wheel with this sha256 though it breaks a rule, as its error has offered",
+    )
+    group.add_argument(
         "--compile",
         choices=("auto", "require", "never"),
         default="auto",

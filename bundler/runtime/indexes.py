@@ -55,6 +55,25 @@ class Distribution(NamedTuple):
         )
 
 
+KNOWN = "known by its contents"
+ALLOWED = "allowed"
+
+
+class Allowance(NamedTuple):
+    """What was accepted though it breaks a *rule*: a path or wheel, its sha256 in hex, and why it was accepted."""
+
+    rule: str
+    name: str
+    sha256: str
+    why: str
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Allowance:
+        """Validate one item of ``allowances``."""
+        fields.only(*cls._fields)
+        return cls(*(fields.get(field, str) for field in cls._fields))
+
+
 class Layer(NamedTuple):
     """A part of the tree: diff_id, size of the uncompressed tar in bytes, files by offset."""
 
@@ -94,7 +113,8 @@ class Index(NamedTuple):
     """The contents of ``tree.json``.
 
     *libc_version* is the oldest libc that the wheels accept; *bytecode* the Python that compiled the ``.pyc``, or
-    None; *console_scripts* maps the names in ``bin/`` to ``module:attr``; *documents* are the other files of layer 0.
+    None; *console_scripts* maps the names in ``bin/`` to ``module:attr``; *allowances* are the exceptions that were
+    made; *documents* are the other files of layer 0.
     """
 
     target: Target
@@ -102,6 +122,7 @@ class Index(NamedTuple):
     bytecode: Optional[str]
     distributions: Tuple[Distribution, ...]
     console_scripts: Dict[str, str]
+    allowances: Tuple[Allowance, ...]
     layers: Tuple[Layer, ...]
     documents: Tuple[File, ...]
 
@@ -127,6 +148,7 @@ class Index(NamedTuple):
             bytecode,
             tuple(Distribution.from_fields(item) for item in fields.items("distributions")),
             scripts,
+            tuple(Allowance.from_fields(item) for item in fields.items("allowances")),
             tuple(Layer.from_fields(item) for item in fields.items("layers")),
             _parse_files(fields, "documents", MAX_TREE),
         )
@@ -143,6 +165,7 @@ class Index(NamedTuple):
                 "bytecode": self.bytecode,
                 "distributions": [item._asdict() for item in self.distributions],
                 "console_scripts": self.console_scripts,
+                "allowances": [item._asdict() for item in self.allowances],
                 "layers": [layer.to_json() for layer in self.layers],
                 "documents": [list(file) for file in self.documents],
             }

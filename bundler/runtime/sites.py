@@ -39,15 +39,26 @@ def add_site_packages(root: str, position: int = 0) -> List[str]:
     return _imported_from_elsewhere(sitedir, {name.partition(".")[0] for name in names})
 
 
+def lines_of(data: bytes) -> List[str]:
+    """Return the lines of a ``.pth`` file, cut where ``site`` cuts them."""
+    text = data.decode("utf-8", "surrogateescape")
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def runs(line: str) -> bool:
+    """Tell whether *line* of a ``.pth`` file is executed."""
+    return line.startswith(("import ", "import\t"))
+
+
 def _add_pth(sitedir: str, name: str, position: int) -> int:
     """Process one ``.pth`` file; return the position of the last entry of ``sys.path`` that belongs to the tree."""
-    with open(os.path.join(sitedir, name), encoding="utf-8", errors="surrogateescape") as file:
-        lines = file.read().splitlines()
+    with open(os.path.join(sitedir, name), "rb") as file:
+        lines = lines_of(file.read())
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
         try:
-            if line.startswith(("import ", "import\t")):
+            if runs(line):
                 exec(line)  # noqa: S102 - what site does; the line finds ``sitedir`` in this frame
             else:
                 path = os.path.normpath(os.path.join(sitedir, line.rstrip()))

@@ -240,7 +240,8 @@ def test_a_python_that_is_too_old_for_the_runtime(old, bundle, tmp_path):
 
 
 def test_a_policy_that_is_none(bundle, tmp_path):
-    refused(bundle[0], tmp_path, 2, "BUNDLE_VERIFY", "got allways", "want always, boot, never", BUNDLE_VERIFY="allways")
+    words = ("BUNDLE_VERIFY", "got allways", "want always, boot, never")
+    refused(bundle[0], tmp_path, 2, *words, BUNDLE_VERIFY="allways")
 
 
 def test_no_place_to_unpack(packed, tmp_path):
@@ -262,7 +263,8 @@ def test_a_missing_module_of_the_runtime(packed, tmp_path):
 def test_nothing_but_the_runtime_can_be_imported_from_the_artifact_itself(packed, tmp_path):
     for name in ("json", "hashlib", "typing", "__future__", "extra"):
         (packed[0] / f"{name}.py").write_text("open('ran', 'w')\n")
-    answer = start(packed[0], "import json\ntry:\n    import extra\nexcept ImportError:\n    print('none')", cwd=tmp_path)
+    code = "import json\ntry:\n    import extra\nexcept ImportError:\n    print('none')"
+    answer = start(packed[0], code, cwd=tmp_path)
     assert answer.stdout == "none\n", answer.stderr
     assert not (tmp_path / "ran").exists()
 
