@@ -245,14 +245,9 @@ class _Content:
 
     def check(self, target: Target, allowances: Allowances) -> None:
         """Refuse startup code that is neither known nor allowed (rule A12)."""
-        for number, wheel in enumerate(self.wheels):
-            check_startup_code(
-                wheel.filename,
-                (file for owner, file in self._files if owner == number),
-                lambda file, wheel=wheel: b"".join(chunks_of(wheel, file)),
-                target=target,
-                allowances=allowances,
-            )
+        for number, file in self._files:
+            wheel = self.wheels[number]
+            check_startup_code(wheel.filename, file, chunks_of(wheel, file), target=target, allowances=allowances)
 
     def pack(self, packer: Packer) -> None:
         """Put everything into *packer*."""

@@ -20,7 +20,7 @@ from bundler.runtime.sites import SITE_PACKAGES, lines_of, runs
 from bundler.standard_library import is_standard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from bundler.allowances import Allowances
     from bundler.install import TreeFile
@@ -76,42 +76,32 @@ _PTH = re.compile(r"\*\((?P<parts>'\w+'(?:, ?'\w+')*),?\)", re.ASCII)
 
 
 def check_startup_code(
-    where: str,
-    files: Iterable[TreeFile],
-    read: Callable[[TreeFile], bytes],
-    *,
-    target: Target,
-    allowances: Allowances,
+    where: str, file: TreeFile, chunks: Iterable[bytes], *, target: Target, allowances: Allowances
 ) -> None:
-    """Refuse those of *files* that break rule A12; *where* names the wheel, *read* returns the bytes of a file."""
-    for file in files:
-        name = file.path.removeprefix(f"{SITE_PACKAGES}/")
-        if name == file.path:
-            continue
-        exclude = f"leave it out with --exclude '{file.path}'"
-        if _OWN.match(name):
-            raise ContentError(f"{where}: {name}", "has a name that the bundle itself needs", hint=exclude, rule="A12")
-        reason, got = _fault_of(name, file, read, target)
-        if reason is None or allowances.permit("A12", file.path, file.sha256):
-            continue
-        if reason == "known":
-            allowances.know("A12", file.path, file.sha256)
-            continue
-        hint = f"{exclude}; or, if you have read it and trust it, allow it with {remedy(file.sha256)}"
-        raise ContentError(f"{where}: {name}", reason, got=got, hint=hint, rule="A12")
-
-
-def _fault_of(
-    name: str, file: TreeFile, read: Callable[[TreeFile], bytes], target: Target
-) -> tuple[str | None, str | None]:
+    """Refuse *file* if it breaks rule A12; *where* names its wheel, *chunks* are its bytes, read only if need be."""
+    name = file.path.removeprefix(f"{SITE_PACKAGES}/")
+    if name == file.path:
+        return
+    exclude = f"leave it out with --exclude '{file.path}'"
+    if _OWN.match(name):
+        raise ContentError(f"{where}: {name}", "has a name that the bundle itself needs", hint=exclude, rule="A12")
     if name.endswith(".pth") and "/" not in name:
-        code = [line for line in lines_of(read(file)) if runs(line)]
-        if not code:
-            return None, None
-        if all(_is_known(line) for line in code):
-            return "known", None
-        line = next(line for line in code if not _is_known(line))
-        return "would run code at every start of Python", line[:_SHOWN] + ("…" if len(line) > _SHOWN else "")
+        code = [line for line in lines_of(b"".join(chunks)) if runs(line)]
+        unknown = [line for line in code if not _is_known(line)]
+        if code and not unknown:
+            allowances.know("A12", file.path, file.sha256)
+        fault: tuple[str, str | None] | None = None
+        if unknown:
+            fault = "would run code at every start of Python", _short(unknown[0])
+    else:
+        fault = _fault_of_name(name, target)
+    if fault is not None and not allowances.permit("A12", file.path, file.sha256):
+        hint = f"{exclude}; or, if you have read it and trust it, allow it with {remedy(file.sha256)}"
+        raise ContentError(f"{where}: {name}", fault[0], got=fault[1], hint=hint, rule="A12")
+
+
+def _fault_of_name(name: str, target: Target) -> tuple[str, str | None] | None:
+    """Return what is wrong with a file called *name* in ``site-packages``, and which module it would replace."""
     if name.startswith(("usercustomize.", "usercustomize/")):
         return "would run at every start of Python", None
     if name.endswith(".egg-link") and "/" not in name:
@@ -119,7 +109,11 @@ def _fault_of(
     module = _MODULE.fullmatch(name)
     if module and is_standard(module["name"], target.python_minor):
         return "would take the place of a module of the standard library", module["name"]
-    return None, None
+    return None
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _SHOWN else line[:_SHOWN] + "…"
 
 
 def _is_known(line: str) -> bool:

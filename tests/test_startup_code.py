@@ -37,13 +37,9 @@ def check(tmp_path, files, *, allow=(), version="3.7"):
     path = make_wheel(tmp_path, files=files)
     allowances = Allowances(parse_allowed(allow))
     with Wheel.open(path, pin_of(path), warn=pytest.fail) as wheel:
-        check_startup_code(
-            wheel.filename,
-            files_of(wheel),
-            lambda file: b"".join(chunks_of(wheel, file)),
-            target=target_of(version),
-            allowances=allowances,
-        )
+        for file in files_of(wheel):
+            chunks = chunks_of(wheel, file)
+            check_startup_code(wheel.filename, file, chunks, target=target_of(version), allowances=allowances)
     return allowances.used
 
 

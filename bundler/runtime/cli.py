@@ -1,4 +1,4 @@
-"""The command line inside every bundle: ``python3.7 deps.pyz verify | unpack | run | info``.
+"""The command line inside every bundle: ``python3.7 deps.pyz verify | unpack | run | info | probe``.
 
 It needs nothing but the interpreter. ``bundle verify``, ``unpack`` and ``run`` do the same from a builder's host.
 """
@@ -62,9 +62,12 @@ def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
         ("unpack", _unpack, "verify, and write the tree to a new directory"),
         ("run", _run, "verify, unpack into the cache if need be, and run a command with the tree mounted"),
         ("info", _info, "show what is inside"),
+        ("probe", _probe, "print the target that this interpreter is, as JSON"),
     ):
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         command.set_defaults(action=action)
+        if name == "probe":
+            continue
         nargs, path = (None, "PATH") if artifact is None else ("?", "[PATH]")
         command.add_argument(
             "path", metavar="PATH", nargs=nargs, default=artifact, help="the bundle (default: this one)"
@@ -123,6 +126,13 @@ def _run(options: argparse.Namespace, report: Dict[str, Any]) -> int:
         os.execvpe(command[0], command, env)  # noqa: S606 - no shell is wanted
     except OSError as error:
         raise BundleError(command[0], f"cannot be run: {error.strerror}") from error
+
+
+def _probe(_: argparse.Namespace, __: Dict[str, Any]) -> int:
+    from .probe import probe
+
+    print(json.dumps(probe(), indent=2))
+    return 0
 
 
 def _info(options: argparse.Namespace, _: Dict[str, Any]) -> int:
