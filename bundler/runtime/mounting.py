@@ -20,7 +20,7 @@ def mount(path: str, expect: Optional[str] = None, *, report: Optional[Dict[str,
 
     A relative *path* is relative to the file of the caller. *expect* is the digest it must have (default:
     ``BUNDLE_EXPECT``). Return the directory of the tree; raise a ``BundleError`` and change nothing if anything is not
-    as it must be. Warn of modules that were imported before from elsewhere, and therefore stay.
+    as it must be. Modules that were imported before from elsewhere stay: a warning in the log names them.
     """
     caller = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the documented way to the caller
     if caller:
@@ -34,11 +34,13 @@ def mount(path: str, expect: Optional[str] = None, *, report: Optional[Dict[str,
 
         write_report(os.environ["BUNDLE_REPORT"], report)
     if elsewhere:
-        import warnings
+        import logging
 
-        names = ", ".join(f"{name} ({sys.modules[name].__file__})" for name in elsewhere)
-        text = f"{path} is mounted, but these were imported before and stay: {names}. "
-        warnings.warn(text + "Put the bundle on PYTHONPATH instead, or mount it earlier.", RuntimeWarning, stacklevel=2)
+        logging.getLogger(__name__).warning(
+            "%s is mounted, but these were imported before and stay: %s. Mount it earlier, or put it on PYTHONPATH",
+            path,
+            ", ".join(f"{name} ({sys.modules[name].__file__})" for name in elsewhere),
+        )
     return root
 
 
