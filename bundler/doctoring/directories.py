@@ -1,0 +1,144 @@
+"""A directory that is put on the path → what kind of directory it is, and whether its packages can be found in it.
+
+* A bundle: a packed directory as it is, a tree by its ``site-packages``, a ``.pyz`` as it is (``PYTHONPATH`` only).
+* A virtualenv or conda environment by its ``lib/pythonX.Y/site-packages``.
+* A directory of wheels is none of these: pip installs from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bundler.doctoring.deployments import LIBRARY, REQUIREMENTS, Deployment
+from bundler.doctoring.findings import Finding
+from bundler.runtime.carriers import TREE_MANIFEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Kind = Literal["pyz", "packed", "tree", "virtualenv", "conda", "packages"]
+_DEPTH = 4  # of site-packages below the root of its environment, and one to spare
+_SKIPPED = frozenset({".git", "node_modules", "__pycache__"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A directory or ``.pyz`` on the path. *root* is the bundle or the environment that it belongs to."""
+
+    path: Path
+    kind: Kind
+    root: Path
+
+    @property
+    def is_bundle(self) -> bool:
+        """Whether a bundle's own documents tell what is in it."""
+        return self.kind in ("pyz", "packed", "tree")
+
+
+def place_of(path: Path) -> Place:
+    """Return what *path*, which exists, is."""
+    if path.is_file():
+        return Place(path=path, kind="pyz", root=path)
+    if (path / "oci-layout").is_file():
+        return Place(path=path, kind="packed", root=path)
+    for root in (path, path.parent):
+        if (root / TREE_MANIFEST).is_file():
+            return Place(path=path, kind="tree", root=root)
+    above = (path, *path.parents[:_DEPTH])
+    kinds: tuple[tuple[Kind, str], ...] = (("virtualenv", "pyvenv.cfg"), ("conda", "conda-meta"))
+    for kind, mark in kinds:
+        for root in above:
+            if (root / mark).exists():
+                return Place(path=path, kind=kind, root=root)
+    return Place(path=path, kind="packages", root=path)
+
+
+def check_kind(place: Place, variable: str, deployment: Deployment) -> Iterator[Finding]:
+    """Find out whether *place* is the directory that holds the packages, or only near it."""
+    path = place.path
+    right = None
+    if place.kind == "tree" and path == place.root:
+        right, what = path / "site-packages", "is the root of a tree"
+    elif place.kind in ("virtualenv", "conda") and path.name != "site-packages":
+        right, what = site_packages_of(place.root, deployment), f"is a part of a {place.kind}, not its site-packages"
+    elif place.kind == "packages" and not holds_packages(path):
+        if wheels_in(path):
+            requirements = path / "requirements.txt"
+            yield Finding(
+                name="directory-of-wheels",
+                severity="fails",
+                path=deployment.shown(path),
+                what="holds wheels, which nobody can import",
+                why=f"{variable} needs installed packages; wheels are installed by pip, at start",
+                type=f"remove {variable}, and set {deployment.setting(REQUIREMENTS, requirements)}"
+                + ("" if requirements.is_file() else " with --no-index and --find-links in it"),
+            )
+            return
+        inner = [path / "site-packages", *sorted(path.glob("lib/python3.*/site-packages"))]
+        right = next((directory for directory in inner if directory.is_dir()), None)
+        what = "holds nothing that can be imported"
+    else:
+        return
+    yield Finding(
+        name="not-the-packages",
+        severity="fails",
+        path=deployment.shown(path),
+        what=what,
+        why="a directory on the path is searched itself, not what is in it: imports fail",
+        type=deployment.setting(variable, right) if right is not None else deployment.bundle_instead,
+    )
+
+
+def site_packages_of(root: Path, deployment: Deployment) -> Path:
+    """Return the ``site-packages`` of the environment *root*, that of the target's Python if there are several."""
+    wanted = root / "lib" / "python{}.{}".format(*deployment.target.python_minor) / "site-packages"
+    found = sorted(root.glob("lib/python3.*/site-packages"))
+    return wanted if wanted.is_dir() or not found else found[0]
+
+
+def holds_packages(path: Path) -> bool:
+    """Tell whether something in *path* can be imported."""
+    return any(
+        entry.suffix in (".py", ".so", ".dist-info", ".egg-info", ".pth")
+        or (entry.is_dir() and any((entry / name).exists() for name in ("__init__.py", "py.typed")))
+        for entry in path.iterdir()
+    )
+
+
+def wheels_in(path: Path) -> bool:
+    """Tell whether *path* holds wheels, itself or in a directory ``wheels``."""
+    return any(path.glob("*.whl")) or any(path.glob("wheels/*.whl"))
+
+
+def find_bundles(folder: Path, depth: int = 3) -> Iterator[Place]:
+    """Yield the bundles in *folder*, at most *depth* directories down."""
+    for entry in sorted(folder.iterdir()):
+        if entry.suffix == ".pyz" and entry.is_file():
+            yield place_of(entry)
+        elif entry.is_dir() and not entry.is_symlink() and entry.name not in _SKIPPED:
+            place = place_of(entry)
+            if place.kind == "tree":
+                yield place_of(entry / "site-packages")
+            elif place.is_bundle:
+                yield place
+            elif place.kind == "packages" and depth > 1:
+                yield from find_bundles(entry, depth - 1)
+
+
+def check_bundle_is_used(bundle: Place, deployment: Deployment) -> Finding | None:
+    """Find out whether anything puts *bundle*, which is in no setting, on the path."""
+    if deployment.mounts_itself:
+        return None
+    how = LIBRARY if bundle.path.is_dir() and not deployment.image_ignores_variables else "PYTHONPATH"
+    return Finding(
+        name="bundle-unused",
+        severity="warning" if deployment.settings is None else "fails",
+        path=deployment.shown(bundle.root),
+        what="is a bundle that no setting and no line of the entry script mentions"
+        if deployment.settings is not None
+        else "is a bundle, and no settings are known here that mention it",
+        why="nothing puts it on the path: imports fail",
+        type=deployment.setting(how, bundle.path),
+    )
