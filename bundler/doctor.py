@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bundler.doctoring.binaries import check_binaries
 from bundler.doctoring.bundles import check_bundle, files_at_top, pip_in
 from bundler.doctoring.deployments import LIBRARY, REQUIREMENTS, Deployment
-from bundler.doctoring.directories import check_bundle_is_used, check_kind, find_bundles, holds_packages, place_of
+from bundler.doctoring.directories import check_is_used, check_kind, find_places, holds_packages, place_of
 from bundler.doctoring.findings import Finding
 from bundler.doctoring.locations import (
     check_library,
@@ -61,11 +61,11 @@ def _findings(deployment: Deployment) -> Iterator[Finding]:
             yield from check_kind(place, variable, deployment)
             yield from _check_contents(place, deployment)
             needed.append(_needed(place))
-    for bundle in find_bundles(deployment.folder):
-        if bundle.path not in seen and bundle.root not in seen:
-            yield from filter(None, [check_bundle_is_used(bundle, deployment)])
-            yield from _check_contents(bundle, deployment)
-            needed.append(_needed(bundle))
+    for place in find_places(deployment):
+        if place.path not in seen and place.root not in seen:
+            yield from check_is_used(place, deployment)
+            yield from _check_contents(place, deployment)
+            needed.append(_needed(place))
     yield from check_upload(deployment, [*needed, *_other_files(deployment)])
 
 
@@ -97,7 +97,8 @@ def _check_contents(place: Place, deployment: Deployment) -> Iterator[Finding]:
         yield from check_bundle(place, deployment)
         yield from check_top(place.path, files_at_top(place), deployment)
         if pip := pip_in(place):
-            yield pip_finding(deployment.shown(place.root), pip, fits=None, deployment=deployment)
+            remedy = "leave pip out of the requirements, and create the bundle again"
+            yield pip_finding(deployment.shown(place.root), pip, fits=None, remedy=remedy, deployment=deployment)
         return
     if place.kind in ("virtualenv", "conda"):
         yield from check_environment(place, deployment)
@@ -108,7 +109,7 @@ def _check_contents(place: Place, deployment: Deployment) -> Iterator[Finding]:
 
 
 def _needed(place: Place) -> Needed:
-    return Needed(path=place.root if place.is_bundle else place.path, bytecode_matters=place.is_bundle)
+    return Needed(path=place.root if place.is_bundle else place.path, is_bundle=place.is_bundle)
 
 
 def _other_files(deployment: Deployment) -> Iterator[Needed]:

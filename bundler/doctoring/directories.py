@@ -112,8 +112,17 @@ def wheels_in(path: Path) -> bool:
     return any(path.glob("*.whl")) or any(path.glob("wheels/*.whl"))
 
 
-def find_bundles(folder: Path, depth: int = 3) -> Iterator[Place]:
-    """Yield the bundles in *folder*, at most *depth* directories down."""
+def find_places(deployment: Deployment) -> Iterator[Place]:
+    """Yield the bundles in the code folder; where no settings are known, virtualenvs and conda environments, too."""
+    for place in _find(deployment.folder, 3):
+        if place.is_bundle:
+            yield place
+        elif deployment.settings is None:
+            yield place_of(site_packages_of(place.root, deployment))
+
+
+def _find(folder: Path, depth: int) -> Iterator[Place]:
+    """Yield what is no ordinary directory in *folder*, at most *depth* directories down."""
     for entry in sorted(folder.iterdir()):
         if entry.suffix == ".pyz" and entry.is_file():
             yield place_of(entry)
@@ -121,24 +130,25 @@ def find_bundles(folder: Path, depth: int = 3) -> Iterator[Place]:
             place = place_of(entry)
             if place.kind == "tree":
                 yield place_of(entry / "site-packages")
-            elif place.is_bundle:
+            elif place.kind != "packages":
                 yield place
-            elif place.kind == "packages" and depth > 1:
-                yield from find_bundles(entry, depth - 1)
+            elif depth > 1:
+                yield from _find(entry, depth - 1)
 
 
-def check_bundle_is_used(bundle: Place, deployment: Deployment) -> Finding | None:
-    """Find out whether anything puts *bundle*, which is in no setting, on the path."""
+def check_is_used(place: Place, deployment: Deployment) -> Iterator[Finding]:
+    """Find out whether anything puts *place*, which no known setting mentions, on the path."""
     if deployment.mounts_itself:
-        return None
-    how = LIBRARY if bundle.path.is_dir() and not deployment.image_ignores_variables else "PYTHONPATH"
-    return Finding(
-        name="bundle-unused",
+        return
+    noun = "bundle" if place.is_bundle else place.kind
+    how = LIBRARY if place.path.is_dir() and not deployment.image_ignores_variables else "PYTHONPATH"
+    yield Finding(
+        name="nothing-puts-it-on-the-path",
         severity="warning" if deployment.settings is None else "fails",
-        path=deployment.shown(bundle.root),
-        what="is a bundle that no setting and no line of the entry script mentions"
+        path=deployment.shown(place.root),
+        what=f"is a {noun} that no setting and no line of the entry script mentions"
         if deployment.settings is not None
-        else "is a bundle, and no settings are known here that mention it",
-        why="nothing puts it on the path: imports fail",
-        type=deployment.setting(how, bundle.path),
+        else f"is a {noun}; no settings are known here (--deployment, --env) that mention it",
+        why="without one of them imports fail",
+        type=deployment.setting(how, place.path),
     )

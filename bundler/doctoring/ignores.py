@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -85,6 +86,18 @@ def governing(folder: Path) -> IgnoreFile | None:
         if (folder / name).exists():
             return IgnoreFile.parse(read_text(folder / name), name)
     return None
+
+
+def append_command(folder: Path, *lines: str) -> str:
+    """Return the command that adds *lines* to what decides about the upload of *folder*.
+
+    A new ``.amlignore`` begins as a copy of the ``.gitignore``, which is not read any more from then on.
+    """
+    names = [name for name in NAMES if (folder / name).exists()]
+    copy = "cp .gitignore .amlignore && " if names == [".gitignore"] else ""
+    # An empty line first: the last line of a file may lack its end.
+    arguments = " ".join(map(shlex.quote, ["", *lines] if names else lines))
+    return f"{copy}printf '%s\\n' {arguments} >> .amlignore"
 
 
 def kept_patterns(path: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,6 +138,7 @@ def _check_place(variable: str, value: str, deployment: Deployment) -> Iterator[
     path = Path(os.path.normpath(f"{deployment.entry_directory}/{value}"))
     good = path.is_dir() if variable == LIBRARY else path.is_file()
     dies = f"the container exits with {_EXIT[variable]}"
+    inside = deployment.entry_directory / path.name
     if value.startswith("/"):
         yield Finding(
             name="path-absolute",
@@ -156,7 +158,7 @@ def _check_place(variable: str, value: str, deployment: Deployment) -> Iterator[
             why=f"only the code folder is uploaded; what lies beside it on this host is not there, and {dies}"
             if path.exists()
             else f"it cannot be checked here; if nothing is mounted there, {dies}",
-            type=f"move it into the code folder, then {_suggestion(variable, path.name, deployment)}",
+            type=f"cp -r {shlex.join([str(path), str(inside)])}; then {deployment.setting(variable, inside)}",
         )
     elif not path.exists():
         yield Finding(

@@ -93,7 +93,9 @@ def check_packages(path: Path, deployment: Deployment) -> Iterator[Finding]:
     minor = "{}.{}".format(*deployment.target.python_minor)
     if "pip" in distributions:
         pip = distributions["pip"]
-        yield pip_finding(shown, pip.version, fits=pip.python_fits(deployment.target), deployment=deployment)
+        fits = pip.python_fits(deployment.target)
+        remedy = f"rm -r {shown}/pip {deployment.shown(pip.info)}"
+        yield pip_finding(shown, pip.version, fits=fits, remedy=remedy, deployment=deployment)
     rest = {name: item for name, item in distributions.items() if name != "pip"}
     yield from _check_editable(path, rest, deployment)
     yield from _check_path_lines(path, deployment)
@@ -132,7 +134,7 @@ def check_packages(path: Path, deployment: Deployment) -> Iterator[Finding]:
         )
 
 
-def pip_finding(shown: str, version: str, *, fits: bool | None, deployment: Deployment) -> Finding:
+def pip_finding(shown: str, version: str, *, fits: bool | None, remedy: str, deployment: Deployment) -> Finding:
     """Return the finding for a pip in *shown*; *fits* is None where its metadata is not at hand."""
     if fits is None:
         fits = deployment.target.python_minor >= _python_for_pip(version)
@@ -144,7 +146,7 @@ def pip_finding(shown: str, version: str, *, fits: bool | None, deployment: Depl
         + ("" if fits else ", which is too new for Python {}.{}".format(*deployment.target.python_minor)),
         why="it takes the place of the image's pip, which the start script runs before the server"
         + ("" if fits else ": that ends with a SyntaxError"),
-        type=f"leave pip out of the requirements; python -m pip uninstall pip in {shown}",
+        type=remedy,
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from bundler.doctoring.findings import Finding, some
+from bundler.doctoring.ignores import append_command
 from bundler.doctoring.packages import distributions_in
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def check_environment(place: Place, deployment: Deployment) -> Iterator[Finding]
             path=shown,
             what=f"is uploaded with programs that start a Python of this host ({settings.get('home', 'unknown')})",
             why="none of them runs in the container, and links to the interpreter become copies of it",
-            type=f"write /{shown}/bin into .amlignore, or {deployment.bundle_instead}",
+            type=f"{append_command(deployment.folder, f'/{shown}/bin')}; or {deployment.bundle_instead}",
         )
 
 
