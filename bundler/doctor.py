@@ -18,6 +18,7 @@ from bundler.doctoring.locations import (
     check_python_path,
     check_requirements,
     locate,
+    meant,
     on_python_path,
     places_of_wheels,
 )
@@ -83,8 +84,9 @@ def _check_entry_script(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _on_the_path(deployment: Deployment) -> Iterator[tuple[str, Path]]:
-    """Yield the directories and ``.pyz`` that settings put on the path, as far as they are there."""
-    library = locate(LIBRARY, deployment)
+    """Yield the directories and ``.pyz`` that settings put on the path, or that were meant where nothing is there."""
+    value = deployment.variables.get(LIBRARY, "")
+    library = locate(LIBRARY, deployment) or meant(LIBRARY, value, deployment)
     if library is not None and library.is_dir():
         yield LIBRARY, library
     for path in on_python_path(deployment):

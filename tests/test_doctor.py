@@ -354,6 +354,7 @@ CASES = [
         files={"on/s.py": "", "on/config.json": "x"},
         script="on/s.py",
     ),
+    Case("server-reads-file", "fails", "no JSON object", "model_logging.json", files={"logging.json": ""}),
     Case("server-reads-file", "fails", "'version': 1", "model_logging.json", files={"logging.json": "{}"}),
     Case(
         "server-reads-file", "warning", "hidden_size", "model_config.json", files={"config.json": '{"hidden_size": 4}'}
@@ -404,8 +405,8 @@ CASES = [
     Case("ignore-line-unreadable", "fails", "line 2, '!'", "sed -i 2d .gitignore", files={".gitignore": "x\n!\n"}),
     Case("symlink-broken", "fails", "to nothing", "rm gone", files={"gone": Path("nowhere")}),
     Case("symlink-endless", "fails", "it is in", "rm a/up", files={"a/up": Path("..")}),
-    Case("symlink-directory", "warning", "to a directory", "rm twice", files={"a/x.txt": "", "twice": Path("a")}),
-    Case("symlink-file", "warning", "to a file", "rm copy", files={"copy": Path("score.py")}),
+    Case("symlink-directory", "warning", "to a directory", ">> .amlignore", files={"a/x.txt": "", "twice": Path("a")}),
+    Case("symlink-file", "warning", "to a file", "/copy >> .amlignore", files={"copy": Path("score.py")}),
     Case("upload-is-large", "warning", "101 MB", "bundle create", files={"model.bin": bytes(101_000_000)}),
     Case("upload-is-large", "warning", "2101 files", "bundle create", files={f"many/{n}": "" for n in range(2100)}),
     # Inside the container, where what is there is there
@@ -465,6 +466,17 @@ def test_nothing_is_found_in_what_is_right(tmp_path):
     assert diagnose(deployment(folder, **{REQ: "requirements.txt"})) == ()
     folder = make_folder(tmp_path / "new", PLAIN)
     assert diagnose(deployment(folder, PYTHONPATH="deps", target=PRESETS["azureml-py312"])) == ()
+
+
+def test_the_server_s_own_files_are_no_mistakes(tmp_path):
+    files = {"config.json": '{"SCORING_TIMEOUT_MS": 6000}', "logging.json": '{"version": 1}', "on/config.json": ""}
+    assert diagnose(deployment(make_folder(tmp_path, {**files, "on/score.py": ""}), "on/score.py")) == ()
+
+
+def test_what_was_meant_by_a_wrong_path_is_looked_at_in_the_same_run(tmp_path):
+    folder = make_folder(tmp_path, {"on/score.py": "", "on/deps/a.pth": "/x\n", "on/deps/alpha.py": ""})
+    findings = diagnose(deployment(folder, "on/score.py", **{LIB: "on/deps"}))
+    assert [finding.name for finding in findings] == ["path-missing", "pth-is-dead"]
 
 
 def test_a_line_in_the_entry_script_is_enough(tmp_path):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from bundler.doctoring.deployments import LIBRARY, REQUIREMENTS, Deployment
 from bundler.doctoring.findings import Finding
 from bundler.runtime.carriers import TREE_MANIFEST
+from bundler.runtime.indexes import SITE_PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,14 +56,23 @@ def place_of(path: Path) -> Place:
     return Place(path=path, kind="packages", root=path)
 
 
+def packages_of(path: Path, deployment: Deployment) -> Path:
+    """Return what of the bundle or environment at *path* belongs on the path; where it is neither, *path*."""
+    place = place_of(path)
+    if place.kind == "tree" and path == place.root:
+        return path / SITE_PACKAGES
+    if place.kind in ("virtualenv", "conda") and path.name != SITE_PACKAGES:
+        return site_packages_of(place.root, deployment)
+    return path
+
+
 def check_kind(place: Place, variable: str, deployment: Deployment) -> Iterator[Finding]:
     """Find out whether *place* is the directory that holds the packages, or only near it."""
     path = place.path
-    right = None
-    if place.kind == "tree" and path == place.root:
-        right, what = path / "site-packages", "is the root of a tree"
-    elif place.kind in ("virtualenv", "conda") and path.name != "site-packages":
-        right, what = site_packages_of(place.root, deployment), f"is a part of a {place.kind}, not its site-packages"
+    right: Path | None = packages_of(path, deployment)
+    what = "is the root of a tree" if place.kind == "tree" else f"is a part of a {place.kind}, not its site-packages"
+    if right != path:
+        pass
     elif place.kind == "packages" and not holds_packages(path):
         if wheels_in(path):
             requirements = path / "requirements.txt"
@@ -76,7 +86,7 @@ def check_kind(place: Place, variable: str, deployment: Deployment) -> Iterator[
                 + ("" if requirements.is_file() else " with --no-index and --find-links in it"),
             )
             return
-        inner = [path / "site-packages", *sorted(path.glob("lib/python3.*/site-packages"))]
+        inner = [path / SITE_PACKAGES, *sorted(path.glob(f"lib/python3.*/{SITE_PACKAGES}"))]
         right = next((directory for directory in inner if directory.is_dir()), None)
         what = "holds nothing that can be imported"
     else:
@@ -93,8 +103,8 @@ def check_kind(place: Place, variable: str, deployment: Deployment) -> Iterator[
 
 def site_packages_of(root: Path, deployment: Deployment) -> Path:
     """Return the ``site-packages`` of the environment *root*, that of the target's Python if there are several."""
-    wanted = root / "lib" / "python{}.{}".format(*deployment.target.python_minor) / "site-packages"
-    found = sorted(root.glob("lib/python3.*/site-packages"))
+    wanted = root / "lib" / "python{}.{}".format(*deployment.target.python_minor) / SITE_PACKAGES
+    found = sorted(root.glob(f"lib/python3.*/{SITE_PACKAGES}"))
     return wanted if wanted.is_dir() or not found else found[0]
 
 
@@ -129,7 +139,7 @@ def _find(folder: Path, depth: int) -> Iterator[Place]:
         elif entry.is_dir() and not entry.is_symlink() and entry.name not in _SKIPPED:
             place = place_of(entry)
             if place.kind == "tree":
-                yield place_of(entry / "site-packages")
+                yield place_of(entry / SITE_PACKAGES)
             elif place.kind != "packages":
                 yield place
             elif depth > 1:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import os
 import re
 import shlex
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.doctoring.deployments import CONDA, LIBRARY, REQUIREMENTS, Deployment
+from bundler.doctoring.directories import packages_of
 from bundler.doctoring.findings import Finding
 from bundler.doctoring.variables import app_root
 
@@ -193,22 +195,31 @@ def _named(deployment: Deployment) -> str:
 
 
 def _suggestion(variable: str, value: str, deployment: Deployment) -> str:
-    """Return the setting that was most likely meant by *value*."""
-    wanted = value.strip("/")
-    if value.startswith("/"):  # where it lies in the container or on this host
-        for root in (app_root(deployment), str(deployment.folder)):
-            wanted = value.removeprefix(f"{root}/") if value.startswith(f"{root}/") else wanted
-    for base in (deployment.folder, deployment.entry_directory):
-        if (base / wanted).exists():
-            return deployment.setting(variable, base / wanted)
-    # Who moved it, or took one name for the other.
-    parent = (deployment.entry_directory / wanted).parent
-    siblings = sorted(entry.name for entry in parent.iterdir()) if parent.is_dir() else []
-    if close := difflib.get_close_matches(Path(wanted).name, siblings, n=1):
-        return deployment.setting(variable, parent / close[0])
-    last = Path(wanted).name
-    for found in sorted(deployment.folder.glob(f"*/{last}") if last else []):
+    """Return the setting that was most likely meant by *value*, or how to make one right."""
+    if found := meant(variable, value, deployment):
         return deployment.setting(variable, found)
     if variable in (LIBRARY, "PYTHONPATH"):
         return deployment.bundle_instead
-    return f"put the file at {deployment.shown(deployment.entry_directory / last)}, then {variable}: {last}"
+    place = deployment.entry_directory / Path(value).name
+    return f"put the file at {deployment.shown(place)}, then {deployment.setting(variable, place)}"
+
+
+def meant(variable: str, value: str, deployment: Deployment) -> Path | None:
+    """Return what in the code folder was most likely meant by *value*, where it leads to nothing."""
+    wanted = value.strip("/")
+    for root in (app_root(deployment), str(deployment.folder)):  # where it lies in the container or on this host
+        wanted = value.removeprefix(f"{root}/") if value.startswith(f"{root}/") else wanted
+    parent = (deployment.entry_directory / wanted).parent
+    siblings = sorted(entry.name for entry in parent.iterdir()) if parent.is_dir() else []
+    last = Path(wanted).name
+    candidates = [
+        deployment.folder / wanted,
+        deployment.entry_directory / wanted,
+        *(parent / name for name in difflib.get_close_matches(last, siblings, n=1)),
+        *(sorted(deployment.folder.glob(f"*/{glob.escape(last)}"))),
+    ]
+    wants_directory = variable not in (REQUIREMENTS, CONDA)
+    for path in map(Path, map(os.path.normpath, candidates)):
+        if last and deployment.contains(path) and (path.is_dir() if wants_directory else path.is_file()):
+            return packages_of(path, deployment) if wants_directory else path
+    return None

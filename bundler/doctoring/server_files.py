@@ -48,7 +48,8 @@ def check_server_files(deployment: Deployment) -> Iterator[Finding]:
     for directory in sorted({deployment.folder, deployment.entry_directory}):
         for name in NAMES:
             file = directory / name
-            if file.is_file() and file.stat().st_size:
+            # An empty config.json it passes over.
+            if file.is_file() and (file.stat().st_size or name == "logging.json"):
                 yield from _check_file(file, deployment)
 
 

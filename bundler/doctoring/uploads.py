@@ -143,13 +143,11 @@ def _check_links(listing: Listing) -> Iterator[Finding]:
                 path=files[0],
                 what=f"is a symlink {where}" + (f", as are {some(files[1:])}" if len(files) > 1 else ""),
                 why=why,
-                type=f"rm {shlex.join(files[:3])}; or {append_command(listing.folder, *_dropping(files))}",
+                type=f"rm {shlex.join(files)}"
+                if severity == "fails"
+                else append_command(listing.folder, *(kept_patterns(file)[0].removeprefix("!") for file in files)),
                 files=tuple(files),
             )
-
-
-def _dropping(files: Sequence[str]) -> Iterator[str]:
-    return (kept_patterns(file)[0].removeprefix("!") for file in files[:3])
 
 
 def _check_size(listing: Listing, deployment: Deployment) -> Iterator[Finding]:
