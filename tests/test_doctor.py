@@ -58,6 +58,7 @@ CASES = [
     Case("variable-spelling", "fails", f"{LIB} is", f"{LIB}: deps", {LIB.lower(): "deps"}),
     Case("variable-spelling", "fails", f"{LIB} is", f"{LIB}: deps", {f"{LIB} ": "deps"}),
     Case("variable-spelling", "fails", f"{CONDA} is", f"{CONDA}: e", {"AZUREML_EXTRA_CONDA_YML": "e"}),
+    Case("variable-spelling", "fails", f"{LIB} is", f"{LIB}: deps", {"AZUREML_EXTRA_LIBS": "deps"}),
     Case("variable-spelling", "fails", "PYTHONPATH is", "PYTHONPATH: deps", {"PYTHON_PATH": "deps"}),
     # Together
     Case("variables-exclude-each-other", "fails", f"with {LIB}", f"remove {REQ}", {LIB: "deps", REQ: "r.txt"}),
@@ -85,6 +86,7 @@ CASES = [
     Case("pythonpath-leaks", "fails", "nobody expands", "PYTHONPATH:", {"PYTHONPATH": "deps:$PYTHONPATH"}),
     Case("pythonpath-leaks", "fails", "of this host", "PYTHONPATH:", {"PYTHONPATH": "/home/me/project"}),
     Case("pythonpath-leaks", "fails", "of this host", "PYTHONPATH:", {"PYTHONPATH": "C:\\project"}),
+    Case("pythonpath-leaks", "fails", "of this host", "PYTHONPATH:", {"PYTHONPATH": "on\\deps;more"}),
     Case("pythonpath-absolute", "warning", "/opt/more", "PYTHONPATH:", {"PYTHONPATH": "/opt/more"}),
     Case(
         "pythonpath-absolute",
@@ -402,6 +404,24 @@ CASES = [
         {LIB: "deps"},
         {**PLAIN, "deps/__pycache__/alpha.cpython-37.pyc": b"B\r\r\n\1" + bytes(11), ".gitignore": GITIGNORE},
     ),
+    Case(
+        "upload-drops-bytecode",
+        "warning",
+        "d/bundle_runtime/__pycache__/boot.cpython-37.pyc",
+        "!/d/**",
+        {LIB: "d"},
+        {".gitignore": GITIGNORE.replace("*.so\nlib/\n", ""), "d/bundle_runtime/__pycache__/boot.cpython-37.pyc": ""},
+        {"d": {}},
+    ),
+    Case(
+        "upload-drops-files",
+        "fails",
+        "t/site-packages/__pycache__/alpha.cpython-37.pyc",
+        "!/t/**",
+        {LIB: "t/site-packages"},
+        {".gitignore": "__pycache__/\n"},
+        {"t": {"form": "tree", "files": {"site-packages/__pycache__/alpha.cpython-37.pyc": b""}}},
+    ),
     Case("ignore-line-unreadable", "fails", "line 2, '!'", "sed -i 2d .gitignore", files={".gitignore": "x\n!\n"}),
     Case("symlink-broken", "fails", "to nothing", "rm gone", files={"gone": Path("nowhere")}),
     Case("symlink-endless", "fails", "it is in", "rm a/up", files={"a/up": Path("..")}),
@@ -416,9 +436,9 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_would_fail_is_found_explained_and_answered(case, tmp_path):
-    folder = make_folder(tmp_path / "code", case.files)
     for name, options in case.bundles.items():
-        make_bundle(folder / name, **options)
+        make_bundle(make_folder(tmp_path / "code") / name, **options)
+    folder = make_folder(tmp_path / "code", case.files)
     findings = diagnose(deployment(folder, case.script, target=PRESETS[case.target], inside=case.inside, **case.env))
     (finding,) = [item for item in findings if item.name == case.name]
     assert finding.severity == case.severity
@@ -479,6 +499,18 @@ def test_what_was_meant_by_a_wrong_path_is_looked_at_in_the_same_run(tmp_path):
     assert [finding.name for finding in findings] == ["path-missing", "pth-is-dead"]
 
 
+def test_packages_that_have_what_they_require_and_pyc_that_stay_valid_are_right(tmp_path):
+    beta = under("deps", dist_info("beta", requires_dist="Alpha>=1"))
+    pyc = {"deps/a/__init__.py": "", "deps/a/__pycache__/__init__.cpython-37.pyc": b"B\r\r\n\1" + bytes(11)}
+    assert diagnose(deployment(make_folder(tmp_path, {**PLAIN, **beta, **pyc}), **{LIB: "deps"})) == ()
+
+
+def test_a_bundle_needs_the_glibc_of_its_wheels_and_not_that_of_its_target(tmp_path):
+    folder = make_folder(tmp_path / "code")
+    make_bundle(folder / "deps", target=PY37._replace(libc_version="2.31"), libc_version="2.17")
+    assert diagnose(deployment(folder, **{LIB: "deps"})) == ()
+
+
 def test_a_line_in_the_entry_script_is_enough(tmp_path):
     folder = make_folder(tmp_path, {"score.py": "import bundle_runtime\nbundle_runtime.mount('deps')\n"})
     make_bundle(folder / "deps", mounts=False)
@@ -503,8 +535,16 @@ def test_settings_of_azure_that_are_right_are_no_mistakes(tmp_path):
 
 
 def test_what_fails_comes_first(tmp_path):
-    folder = make_folder(tmp_path, {"copy": Path("score.py"), ".amlignore": "score.py\n"})
-    assert [item.severity for item in diagnose(deployment(folder, **{LIB: "x"}))] == ["fails", "fails", "warning"]
+    folder = make_folder(tmp_path, {"copy": Path("score.py"), "gone": Path("nowhere")})
+    severities = [item.severity for item in diagnose(deployment(folder, None, **{LIB: "x"}))]
+    assert severities == ["fails", "fails", "warning", "warning"]
+
+
+def test_metadata_that_makes_no_sense_is_passed_over(tmp_path):
+    odd = dist_info("odd", tags=["nonsense"], requires_python="about 3", requires_dist="=== !")
+    odder = dist_info("odder", requires_dist="a; os_name >= 'x' and no_such == '1'")
+    files = {"deps/odd.py": "", **under("deps", {**odd, **odder}), "deps/x-1.dist-info/direct_url.json": "[]"}
+    assert diagnose(deployment(make_folder(tmp_path, files), **{LIB: "deps"})) == ()
 
 
 def test_a_folder_that_is_not_there_is_wrong_use(tmp_path):

@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import parse_tag
@@ -34,6 +35,7 @@ _PIP_NEEDS = (("25.1", (3, 9)), ("24.1", (3, 8)), ("22.0", (3, 7)))
 _EDITABLE = ("__editable__*", "*.egg-link", "easy-install.pth")
 # Known to do nothing that is missed: the import lines of virtualenv, setuptools and namespace packages.
 _HARMLESS = ("distutils-precedence.pth", "_virtualenv.pth")
+_DASHES_IN_TAG = 2
 _ANY_GLIBC = "2.99"
 
 
@@ -62,7 +64,8 @@ class Distribution:
 
     def tags_fit(self, target: Target) -> bool:
         """Tell whether pip would have installed its wheel on *target*."""
-        tags = {tag for line in self.wheel.get_all("Tag", []) for tag in parse_tag(line)}
+        lines = [line for line in self.wheel.get_all("Tag", []) if line.count("-") == _DASHES_IN_TAG]
+        tags = {tag for line in lines for tag in parse_tag(line)}
         return not tags or not tags.isdisjoint(compatibility_tags(target))
 
     def requirements(self, target: Target) -> Iterator[str]:
@@ -71,9 +74,10 @@ class Distribution:
         for line in self.metadata.get_all("Requires-Dist", []):
             try:
                 requirement = Requirement(line)
-            except InvalidRequirement:
+                needed = requirement.marker is None or requirement.marker.evaluate(environment)
+            except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
                 continue
-            if requirement.marker is None or requirement.marker.evaluate(environment):
+            if needed:
                 yield canonicalize_name(requirement.name)
 
 

@@ -125,6 +125,7 @@ def test_a_line_that_is_no_pattern_is_known():
         ("onlinescoring/deps", "*\n!onlinescoring/score.py\n"),
         ("lib/python/deps", "lib/\n"),
         ("lib/python/deps", "lib\n!lib/other\n/lib/python\n"),
+        ("a/b/deps", "*\n!a\n"),
         ("a [1]*", "*\n"),
         ("de\\ps ", "*\n"),
         ("!deps", "*\n"),
