@@ -47,11 +47,9 @@ def make_bundle(
     pip: str | None = None,
     mounts: bool = True,
 ) -> Path:
-    """Write a bundle of *files* to *out*; one that mounts itself has a ``sitecustomize.py``."""
+    """Write a bundle of *files* to *out*; without *mounts* it lacks its ``sitecustomize.py``."""
     work = out.with_name(f".{out.name}.layers")
     tree = {"site-packages/alpha.py": b"value = 41\n", "site-packages/lib/native.so": b"\x7fELF", **(files or {})}
-    if form == "tree" and mounts:
-        tree["site-packages/sitecustomize.py"] = b""
     image = make_image(work, tree, target=target, libc_version=libc_version)
     if pip is not None:
         image = _with_pip(work, tree, target, pip)
@@ -60,11 +58,8 @@ def make_bundle(
         return zstandard.ZstdDecompressor().decompress(data, max_output_size=raw)
 
     write_carrier(image, out, form=form, force=False, decode=decode, jobs=1)
-    if form == "packed":
-        if mounts:
-            (out / "sitecustomize.py").touch()
-        else:
-            (out / "sitecustomize.py").unlink(missing_ok=True)
+    if form == "packed" and not mounts:
+        (out / "sitecustomize.py").unlink()
     for path in work.iterdir():
         path.unlink()
     work.rmdir()

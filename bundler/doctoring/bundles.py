@@ -14,7 +14,7 @@ from bundler.doctoring.findings import Finding, some
 from bundler.runtime.carriers import open_carrier
 from bundler.runtime.errors import BundleError, ContentError, TargetError
 from bundler.runtime.images import load_image
-from bundler.runtime.indexes import SITE_PACKAGES
+from bundler.runtime.sites import SITE_PACKAGES
 from bundler.runtime.targets import check
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from bundler.doctoring.deployments import LIBRARY, REQUIREMENTS, Deployment
 from bundler.doctoring.findings import Finding
 from bundler.runtime.carriers import TREE_MANIFEST
-from bundler.runtime.indexes import SITE_PACKAGES
+from bundler.runtime.sites import SITE_PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

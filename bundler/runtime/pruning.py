@@ -34,7 +34,10 @@ def trees_of(environ: Mapping[str, str]) -> List[Tree]:
             for name in os.listdir(cache):
                 if len(name) == 64 and _DIGITS.issuperset(name):  # noqa: PLR2004 - a sha256
                     path = os.path.join(cache, name)
-                    found.append(Tree(path, _size(path), _age(path), _in_use(path)))
+                    try:
+                        found.append(Tree(path, _size(path), _age(path), _in_use(path)))
+                    except FileNotFoundError:  # another process was first
+                        continue
     return sorted(found, key=lambda tree: -tree.age)
 
 
@@ -73,7 +76,7 @@ def _remove(path: str) -> bool:
                 return False
             aside = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.partial-{os.urandom(8).hex()}")
             os.rename(path, aside)
-            for name in (path + SUFFIX, path + ".lock"):
+            for name in (path + SUFFIX, path + ".lock"):  # nobody else removes them: the lock is ours
                 if os.path.exists(name):
                     os.unlink(name)
             remove_tree(aside)
@@ -86,8 +89,11 @@ def _remove_leftovers(cache: str, max_age: float) -> None:
     """Remove the markers of trees that are not in this cache and were not asked about for *max_age* seconds."""
     for name in os.listdir(cache):
         path = os.path.join(cache, name)
-        if name.startswith("in-place-") and time.time() - os.lstat(path).st_mtime >= max_age:
-            os.unlink(path)
+        try:
+            if name.startswith("in-place-") and time.time() - os.lstat(path).st_mtime >= max_age:
+                os.unlink(path)
+        except FileNotFoundError:  # another process was first
+            continue
 
 
 def _in_use(path: str) -> bool:
