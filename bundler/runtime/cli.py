@@ -36,6 +36,11 @@ def main(artifact: Optional[str], arguments: Optional[List[str]] = None) -> int:
     return code
 
 
+def console() -> int:
+    """Run the command line of a verifier that was installed without a bundle."""
+    return main(None)
+
+
 def parse(parser: argparse.ArgumentParser, arguments: List[str]) -> argparse.Namespace:
     """Parse *arguments*; what follows ``--`` is the command to run, and argparse never sees it."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -52,8 +57,8 @@ def _write_report(options: Optional[argparse.Namespace], report: Dict[str, Any])
 
 def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=os.path.basename(artifact) if artifact else "bundle_runtime",
-        description="Verify, unpack and run this bundle. Nothing else needs to be installed.",
+        prog=os.path.basename(artifact) if artifact else "bundle",
+        description=f"Verify, unpack and run {'this bundle' if artifact else 'bundles'}.",
     )
     commands = parser.add_subparsers(metavar="COMMAND")
     parser.set_defaults(action=lambda *_: parser.error("a command is missing"))
