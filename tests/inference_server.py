@@ -93,15 +93,11 @@ class Server:
         return answer
 
 
-def session_directory(tmp_path_factory):
-    """Return a directory that all tests of a session share, also where several processes run them."""
+def server_environment(tmp_path_factory, python, version):
+    """Return a virtual environment of *python* with this *version* of the server; all tests of a session share it."""
     base = tmp_path_factory.getbasetemp()
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "inference-servers"
-
-
-def server_environment(directory, python, version):
-    """Return a virtual environment of *python* in which this *version* of the server is installed."""
-    root = Path(os.environ.get("BUNDLER_TEST_CACHE") or directory)
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root = Path(os.environ.get("BUNDLER_TEST_CACHE") or shared / "inference-servers")
     tag = subprocess.run(
         [python, "-I", "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"],
         capture_output=True,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from inference_server import ServerDiedError, running_server, server_environment, session_directory
+from inference_server import ServerDiedError, running_server, server_environment
 from interpreters import python
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -30,7 +30,7 @@ def run(data):
 
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory):
-    return server_environment(session_directory(tmp_path_factory), python("3.7"), "0.8.4.2")
+    return server_environment(tmp_path_factory, python("3.7"), "0.8.4.2")
 
 
 @pytest.fixture(scope="module")

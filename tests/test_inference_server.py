@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from inference_server import ServerDiedError, running_server, server_environment, session_directory
+from inference_server import ServerDiedError, running_server, server_environment
 from interpreters import python
 
 REACH_OUT = """\
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 @pytest.fixture(scope="session")
 def venv(tmp_path_factory):
-    return server_environment(session_directory(tmp_path_factory), python("3.7"), "0.8.4.2")
+    return server_environment(tmp_path_factory, python("3.7"), "0.8.4.2")
 
 
 def test_the_server_answers_on_loopback_and_reaches_no_other_network(venv, tmp_path):
