@@ -11,6 +11,7 @@ def _start(directory):
     if sys.version_info < (3, 7):
         os.write(2, b"bundle: python will not start: %s needs Python 3.7 or newer\n" % directory.encode("utf-8"))
         os._exit(5)
+    sys.dont_write_bytecode = True  # a .pyc that Python adds would be a fault of the tree
     # Of several bundles on the path, each is opened by its own runtime.
     loaded = [name for name in sys.modules if name.partition(".")[0] == "bundle_runtime"]
     for name in loaded:

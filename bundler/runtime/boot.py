@@ -88,7 +88,7 @@ def _verify_in_place(
     if policy == "never":
         report.update(decision="taken without a look")
         return
-    raise_faults(carrier.path, faults_of_tree(image, carrier.path))
+    raise_faults(carrier.path, faults_of_tree(image, carrier.path, started=True))
     report.update(decision="verified in place")
     if policy == "boot":
         markers.note_in_place(carrier.path, digest, environ)

@@ -3,6 +3,7 @@
 * Files are made once, with their final mode, in directories that were made before.
 * A tree has exactly the files of the index: an extra file, directory or symlink is a fault like a changed byte.
 * Lost mode bits are no fault, because uploads lose them; set-id bits are.
+* A ``.pyc`` that Python wrote for what starts the bundle is a fault for ``bundle verify`` only: at a boot it has run.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from .documents import TREE_PATH, File
 from .errors import ContentError, PlaceError, TargetError
 from .frames import in_parallel, processors, read_layers
 from .images import Image
-from .indexes import directories_of
+from .indexes import LAUNCH_PATHS, directories_of
 from .zstd import Decoder, find_decoder
 
 _CHUNK = 1 << 20
+_LAUNCH_PYCACHES = ("site-packages/__pycache__", "site-packages/bundle_runtime/__pycache__")
+_LAUNCH_PYCS = (LAUNCH_PATHS[1], _LAUNCH_PYCACHES[1] + "/")
 
 
 class _Writer:
@@ -88,11 +91,16 @@ def raise_faults(where: str, faults: List[ContentError]) -> None:
         raise Faults(where, faults)
 
 
-def faults_of_tree(image: Image, root: str, jobs: int = 0) -> List[ContentError]:
-    """Compare the tree at *root* with *image*: every path, type, size and byte. Return all faults, by path."""
+def faults_of_tree(image: Image, root: str, jobs: int = 0, *, started: bool = False) -> List[ContentError]:
+    """Compare the tree at *root* with *image*: every path, type, size and byte. Return all faults, by path.
+
+    *started* says that this is the boot of the tree where it lies, and that Python may have added ``.pyc`` by now.
+    """
     wanted: Dict[str, Optional[File]] = {file.path: file for file in image.tree.files}
     wanted.update(dict.fromkeys((TREE_PATH, TREE_MANIFEST, TREE_CONFIG)))  # read and verified already
     directories = set(directories_of(wanted))
+    if started:
+        directories.update(_LAUNCH_PYCACHES)
     faults: Dict[str, ContentError] = {}
     todo: List[File] = []
 
@@ -103,7 +111,8 @@ def faults_of_tree(image: Image, root: str, jobs: int = 0) -> List[ContentError]
                 if path in directories and entry.is_dir(follow_symlinks=False):
                     walk(path + "/")
                 elif path not in wanted:
-                    faults[path] = ContentError(path, "is extra: the bundle has no such file", rule="C24")
+                    if not (started and path.endswith(".pyc") and path.startswith(_LAUNCH_PYCS)):
+                        faults[path] = ContentError(path, "is extra: the bundle has no such file", rule="C24")
                 elif not entry.is_file(follow_symlinks=False):
                     faults[path] = ContentError(path, "is not a regular file", rule="C24")
                 else:

@@ -223,6 +223,18 @@ def test_an_extra_file_in_a_tree(tmp_path):
     refused(path, tmp_path, 3, "site-packages/extra.py: is extra")
 
 
+def test_what_python_wrote_itself_for_a_tree_without_pyc_is_let_pass_nothing_else(tmp_path):
+    tree, _ = make(tmp_path, "tree")
+    for _ in range(2):
+        assert start(tree, SHOW, BUNDLE_VERIFY="always", PYTHONDONTWRITEBYTECODE="").returncode == 0
+    (written,) = tree.rglob("*.pyc")
+    assert written.parent == tree / "site-packages/__pycache__"
+    assert written.name.startswith("sitecustomize.")
+    other = written.with_name("mod.cpython-37.pyc")
+    other.write_bytes(b"")
+    refused(tree, tmp_path, 3, f"{other.relative_to(tree)}: is extra", BUNDLE_VERIFY="always")
+
+
 def test_another_python(bundle, tmp_path):
     refused(bundle[0], tmp_path, 5, "was built for another Python", "got 3.8", "want 3.7", version="3.8")
     start(bundle[0], SHOW)
