@@ -98,9 +98,8 @@ def faults_of_tree(image: Image, root: str, jobs: int = 0, *, started: bool = Fa
     """
     wanted: Dict[str, Optional[File]] = {file.path: file for file in image.tree.files}
     wanted.update(dict.fromkeys((TREE_PATH, TREE_MANIFEST, TREE_CONFIG)))  # read and verified already
-    directories = set(directories_of(wanted))
-    if started:
-        directories.update(_LAUNCH_PYCACHES)
+    directories = {*directories_of(wanted), *(_LAUNCH_PYCACHES if started else ())}
+    let_pass = _LAUNCH_PYCS if started else ()
     faults: Dict[str, ContentError] = {}
     todo: List[File] = []
 
@@ -111,7 +110,7 @@ def faults_of_tree(image: Image, root: str, jobs: int = 0, *, started: bool = Fa
                 if path in directories and entry.is_dir(follow_symlinks=False):
                     walk(path + "/")
                 elif path not in wanted:
-                    if not (started and path.endswith(".pyc") and path.startswith(_LAUNCH_PYCS)):
+                    if not (path.startswith(let_pass) and path.endswith(".pyc")):
                         faults[path] = ContentError(path, "is extra: the bundle has no such file", rule="C24")
                 elif not entry.is_file(follow_symlinks=False):
                     faults[path] = ContentError(path, "is not a regular file", rule="C24")
