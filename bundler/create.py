@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import zstandard
-
 from bundler.bytecode import find_compiler
 from bundler.carriers import Format, check_output, write_carrier
 from bundler.coexistence import Coexistence
@@ -26,6 +24,7 @@ from bundler.images import assemble
 from bundler.indexes import IndexOptions, index_options
 from bundler.launch import launch_files
 from bundler.layers import LayerBuilder, Settings, plan_layers
+from bundler.packing import decode
 from bundler.reporters import Reporter
 from bundler.resolve import resolve
 from bundler.runtime.errors import UsageError
@@ -179,11 +178,6 @@ def create(
         layers=layers,
         seconds=clock.laps,
     )
-
-
-def decode(data: bytes, raw: int) -> bytes:
-    """Decode a zstd frame with the builder's own library."""
-    return zstandard.ZstdDecompressor().decompress(data, max_output_size=raw)
 
 
 class _Clock:

@@ -122,3 +122,8 @@ def _compress(data: bytearray, level: int) -> tuple[Frame, bytes]:
         _local.compressor = zstandard.ZstdCompressor(level=level, write_checksum=False, write_content_size=True)
     compressed: bytes = _local.compressor.compress(data)
     return Frame(len(data), len(compressed), hashlib.sha256(compressed).hexdigest()), compressed
+
+
+def decode(data: bytes, raw: int) -> bytes:
+    """Decode a zstd frame with the builder's own library."""
+    return zstandard.ZstdDecompressor().decompress(data, max_output_size=raw)

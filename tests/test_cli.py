@@ -166,8 +166,23 @@ def test_an_error_is_json_too_where_that_was_asked_for(bundle):
     assert json.loads(answer.stdout)["exit_code"] == 1
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.NAME)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(bundle, command):
-    answer = bundle(command.NAME, "--help")
+    answer = bundle(command, "--help")
     assert answer.returncode == 0
-    assert answer.stdout.startswith(f"usage: bundle {command.NAME}")
+    assert answer.stdout.startswith(f"usage: bundle {command}")
+
+
+def test_a_command_loads_nothing_that_only_others_need():
+    """What verifies at every boot of an image must not wait for what resolves and fetches."""
+    code = "import sys; from bundler.cli import main; main(['verify', 'no-such-bundle']); print(*sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert {"urllib3", "packaging", "rich", "bundler.create"}.isdisjoint(answer.stdout.split())
+
+
+def test_the_help_names_every_command_and_what_is_none_is_refused(bundle):
+    answer = bundle("--help")
+    assert set(COMMANDS) <= set(answer.stdout.split())
+    answer = bundle("no-such-command")
+    assert answer.returncode == 2
+    assert "invalid choice: 'no-such-command'" in answer.stderr

@@ -1,18 +1,19 @@
 """The console script ``bundle``: one module for each command, and the only place that prints or exits.
 
-A command module has ``NAME``, ``HELP``, ``add_arguments(parser)`` and ``run(options) -> exit code``.
+A command module has ``HELP``, ``add_arguments(parser)`` and ``run(options) -> exit code``; the command is called as it.
+Only the one that is asked for is loaded: ``bundle verify`` need not wait for what ``bundle create`` needs.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from bundler.cli import cache, check, create, doctor, inspect, lock, probe, run, runtime, unpack, verify
 from bundler.runtime.cli import parse
 from bundler.runtime.errors import BundleError
 from bundler.version import __version__
@@ -20,7 +21,7 @@ from bundler.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (create, lock, check, verify, unpack, run, inspect, probe, doctor, runtime, cache)
+COMMANDS = ("create", "lock", "check", "verify", "unpack", "run", "inspect", "probe", "doctor", "runtime", "cache")
 INTERRUPTED = 130
 
 
@@ -29,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     options = argparse.Namespace()
     try:
-        options = parse(_parser(), list(sys.argv[1:] if arguments is None else arguments))
+        arguments = list(sys.argv[1:] if arguments is None else arguments)
+        options = parse(_parser(arguments[:1]), arguments)
         return int(options.run(options))
     except BundleError as error:
         if getattr(options, "json", False):
@@ -51,15 +53,18 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(first: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bundle", description="Ship Python dependencies into places with no network.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"bundle {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
+    if not (first and first[0] in COMMANDS):
+        first = () if list(first) == ["--version"] else COMMANDS
+    for name in first:
+        command = importlib.import_module(f"bundler.cli.{name}")
         subparser = subparsers.add_parser(
-            command.NAME, help=command.HELP, description=command.HELP.capitalize() + ".", allow_abbrev=False
+            name, help=command.HELP, description=command.HELP.capitalize() + ".", allow_abbrev=False
         )
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)

@@ -10,7 +10,6 @@ from bundler.cli.options import add_cache, cache_of
 if TYPE_CHECKING:
     import argparse
 
-NAME = "cache"
 HELP = "show or trim what the builder keeps between runs"
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from bundler.conflicts import Conflict, Override, Report
     from bundler.runtime.targets import Target
 
-NAME = "check"
 HELP = "compare a bundle with an image: what it overrides there, and what that breaks"
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from bundler.azureml import Form
 
-NAME = "create"
 HELP = "make a bundle for a target: resolve, fetch, install, compress, hash"
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from bundler.doctoring.findings import Finding
 
-NAME = "doctor"
 HELP = "find what would fail in an Azure ML deployment, and say what to type"
 
 

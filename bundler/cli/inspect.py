@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from bundler.locks import Provided
     from bundler.runtime.images import Image
 
-NAME = "inspect"
 HELP = "show the target, the packages and the digests of a bundle"
 
 

@@ -22,7 +22,6 @@ from bundler.outputs import write_text
 if TYPE_CHECKING:
     import argparse
 
-NAME = "lock"
 HELP = "resolve requirements for a target and write down every wheel with its hash"
 
 

@@ -11,7 +11,6 @@ from bundler.outputs import write_text
 if TYPE_CHECKING:
     import argparse
 
-NAME = "probe"
 HELP = "print a program that prints the target as JSON: run it in the container, and pass the result to --target"
 
 

@@ -15,7 +15,6 @@ from bundler.runtime.images import load_image
 if TYPE_CHECKING:
     import argparse
 
-NAME = "run"
 HELP = "run a command, or a console script of the bundle, with the bundle mounted"
 
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.cli import main; sys.exit(main(None))"

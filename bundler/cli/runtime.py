@@ -11,7 +11,6 @@ from bundler.verifiers import write_verifier, write_wheel
 if TYPE_CHECKING:
     import argparse
 
-NAME = "runtime"
 HELP = "write the verifier alone, for Python 3.7 and newer: a .pyz, a package directory or a wheel"
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundler.create import decode
+from bundler.packing import decode
 from bundler.runtime.boot import unpack
 
 if TYPE_CHECKING:
     import argparse
 
-NAME = "unpack"
 HELP = "verify a bundle and write its tree to a new directory, for its target or not"
 
 

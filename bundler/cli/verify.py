@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from bundler.create import decode
+from bundler.packing import decode
 from bundler.runtime.verifying import verify
 
 if TYPE_CHECKING:
     import argparse
 
-NAME = "verify"
 HELP = "compare every byte of a bundle with its digests, and the digest with the one expected"
 
 

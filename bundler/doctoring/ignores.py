@@ -17,14 +17,14 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
-
 from bundler.outputs import read_text
 from bundler.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 _DIRECTORY_MARK = "ps_d"
 NAMES = (".amlignore", ".gitignore")
@@ -163,6 +163,8 @@ def _without_marked(lines: list[str], marks: tuple[str, str]) -> list[str]:
 
 
 def _rules(lines: Iterable[str]) -> Iterable[Rule]:
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # noqa: PLC0415 - create seldom meets such a file
+
     for number, line in enumerate(lines, 1):
         pattern = None
         # The class that matches as the copy of pathspec 0.10 in azure-ai-ml does: "a/*" is about all below a, too.
