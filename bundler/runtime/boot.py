@@ -157,7 +157,7 @@ def _make_ready(image: Image, carrier: Carrier, root: str, policy: str, report: 
 
 def _unpack_into(image: Image, carrier: Carrier, root: str, report: Dict[str, Any]) -> None:
     with Staging(root) as staging:
-        decoder = write_tree(image, carrier, staging.path)
+        decoder = write_tree(image, carrier, staging.path, read_only=True)
         report.update(decision="unpacked", decoder=decoder)
         try:
             staging.publish(read_only=True)

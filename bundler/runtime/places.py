@@ -165,12 +165,9 @@ class Staging:
     def publish(self, *, replace: bool = False, read_only: bool = False) -> None:
         """Give the directory its final name; with *replace* in place of what is there now.
 
-        With *read_only* no file can be added to it by mistake.
+        With *read_only* nothing can be added to it by mistake.
         """
-        os.chmod(self.path, 0o755)  # noqa: S103 - a tree is for everyone to read
-        if read_only:
-            for directory, _, _ in os.walk(self.path):
-                os.chmod(directory, 0o555)  # noqa: S103
+        os.chmod(self.path, 0o555 if read_only else 0o755)  # a tree is for everyone to read
         if replace:
             old = self.path + "-old"
             os.rename(self._final, old)

@@ -31,13 +31,11 @@ def trees_of(environ: Mapping[str, str]) -> List[Tree]:
     found = []
     for cache in candidates(environ):
         if is_private(cache):
-            for name in os.listdir(cache):
-                if len(name) == 64 and _DIGITS.issuperset(name):  # noqa: PLR2004 - a sha256
-                    path = os.path.join(cache, name)
-                    try:
-                        found.append(Tree(path, _size(path), _age(path), _in_use(path)))
-                    except FileNotFoundError:  # another process was first
-                        continue
+            for path in _paths(cache):
+                try:
+                    found.append(Tree(path, _size(path), _age(path), _in_use(path)))
+                except FileNotFoundError:  # another process was first
+                    continue
     return sorted(found, key=lambda tree: -tree.age)
 
 
@@ -63,7 +61,18 @@ def prune(environ: Mapping[str, str], *, max_age: float = MONTH, max_size: Optio
 def prune_beside(root: str) -> None:
     """Remove from the cache of *root*, which was just unpacked, what was not used for a month."""
     cache = os.path.dirname(root)
-    prune({"BUNDLE_CACHE": cache})
+    for path in _paths(cache):
+        try:
+            if _age(path) >= MONTH:
+                _remove(path)
+        except FileNotFoundError:  # another process was first
+            continue
+    _remove_leftovers(cache, MONTH)
+
+
+def _paths(cache: str) -> List[str]:
+    names = os.listdir(cache)
+    return [os.path.join(cache, name) for name in names if len(name) == 64 and _DIGITS.issuperset(name)]  # noqa: PLR2004
 
 
 def _remove(path: str) -> bool:

@@ -41,9 +41,18 @@ class _Writer:
         os.close(self._fd)
 
 
-def write_tree(image: Image, carrier: Carrier, root: str, *, decode: Optional[Decoder] = None, jobs: int = 0) -> str:
+def write_tree(
+    image: Image,
+    carrier: Carrier,
+    root: str,
+    *,
+    decode: Optional[Decoder] = None,
+    jobs: int = 0,
+    read_only: bool = False,
+) -> str:
     """Write the tree of *image* into *root*, an empty directory; return which decoder was used.
 
+    With *read_only*, nothing can be added by mistake to a directory below *root*.
     Raise ``Faults`` or another ``ContentError`` if a byte is not as promised, and ``PlaceError`` if it cannot be
     written; what is in *root* is then incomplete and of no use.
     """
@@ -60,8 +69,9 @@ def write_tree(image: Image, carrier: Carrier, root: str, *, decode: Optional[De
     def sink(file: File) -> _Writer:
         return _Writer(os.path.join(root, file.path), 0o555 if file.executable else 0o444)
 
+    directories = directories_of([*image.documents, *(file.path for file in image.tree.files)])
     try:
-        for directory in directories_of([*image.documents, *(file.path for file in image.tree.files)]):
+        for directory in directories:
             os.mkdir(os.path.join(root, directory))
         for path, data in image.documents.items():
             writer = _Writer(os.path.join(root, path), 0o444)
@@ -70,6 +80,8 @@ def write_tree(image: Image, carrier: Carrier, root: str, *, decode: Optional[De
             finally:
                 writer.close()
         faults = read_layers(image, carrier, decode, sink, jobs)
+        for directory in directories if read_only else ():
+            os.chmod(os.path.join(root, directory), 0o555)  # noqa: S103 - a tree is for everyone to read
     except OSError as error:
         raise PlaceError(
             error.filename or root,
