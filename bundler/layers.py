@@ -13,6 +13,7 @@ import hashlib
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
+from posixpath import splitext
 from typing import TYPE_CHECKING, Any
 
 import zstandard
@@ -24,7 +25,7 @@ from bundler.install import chunks_of, files_of
 from bundler.packing import BuiltLayer, Packed, Packer
 from bundler.paths import folded
 from bundler.records import record_text
-from bundler.runtime.documents import MAX_DOCUMENT, MAX_LAYERS, Descriptor, Fields, parse_json, to_json
+from bundler.runtime.documents import MAX_DOCUMENT, MAX_FRAME, MAX_LAYERS, Descriptor, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.runtime.indexes import ALLOWED, Allowance, Distribution, Layer, directories_of
 from bundler.startup_code import check_startup_code
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from bundler.locks import Pin
     from bundler.runtime.targets import Target
 
-LAYER_FORMAT = 2
+LAYER_FORMAT = 3
 BIG_WHEEL = 1 << 20
 GROUPS = 8
 MAX_SOURCE = 16 << 20
@@ -57,8 +58,8 @@ class Settings:
     *allow* holds the sha256s of the files and wheels that may break a rule; no byte depends on it.
     """
 
-    level: int = 7
-    frame_size: int = 16 << 20
+    level: int = 9
+    frame_size: int = MAX_FRAME
     exclude: tuple[str, ...] = ()
     allow: frozenset[str] = frozenset()
 
@@ -216,7 +217,8 @@ class _Content:
         self._rows: list[list[tuple[str, str, int]]] = [[] for _ in wheels]
         self._batches: list[list[tuple[str, bytes]]] = [[] for _ in wheels]
         self._bytecode: list[tuple[int, list[str], Future[list[bytes]]]] = []
-        self._files = sorted(self._unique(), key=lambda item: item[1].path)
+        # What is alike lies together, within reach of the compressor's window.
+        self._files = sorted(self._unique(), key=lambda item: (splitext(item[1].path)[1], item[1].path))
         self._compiled = {path for _, file in self._files if (path := self._pyc_of(file)) is not None}
 
     def _unique(self) -> Iterator[tuple[int, TreeFile]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import zstandard
 
-from bundler.runtime.documents import ZSTD_LAYER_TYPE, Descriptor, File, Frame
+from bundler.runtime.documents import MAX_FRAME, ZSTD_LAYER_TYPE, Descriptor, File, Frame
 from bundler.tars import FrameWriter, tar_header
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from bundler.runtime.indexes import Allowance, Distribution
 
+WINDOW_LOG = 23  # 8 MiB, the most that every zstd reader takes, and the runtime accepts
 _local = threading.local()
 
 
@@ -119,7 +120,10 @@ class Packer:
 def _compress(data: bytearray, level: int) -> tuple[Frame, bytes]:
     if getattr(_local, "level", None) != level:  # a compressor is not for two threads at once
         _local.level = level
-        _local.compressor = zstandard.ZstdCompressor(level=level, write_checksum=False, write_content_size=True)
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            level, source_size=MAX_FRAME, window_log=WINDOW_LOG, write_checksum=False, write_content_size=True
+        )
+        _local.compressor = zstandard.ZstdCompressor(compression_params=parameters)
     compressed: bytes = _local.compressor.compress(data)
     return Frame(len(data), len(compressed), hashlib.sha256(compressed).hexdigest()), compressed
 

@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="add .pyc files (auto: if the target's Python is at hand)",
     )
     group.add_argument("--target-python", metavar="PATH", type=Path, help="the interpreter that compiles them")
-    group.add_argument("--level", metavar="N", type=_level, default=7, help="zstd level, 1 to 19 (default: 7)")
+    group.add_argument("--level", metavar="N", type=_level, default=9, help="zstd level, 1 to 19 (default: 9)")
     group.add_argument(
         "--jobs", metavar="N", type=_jobs, default=0, help="how much to do at once (default: one per processor)"
     )

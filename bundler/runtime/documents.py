@@ -32,7 +32,7 @@ TREE_SIZE_LABEL = "dev.bundler.tree.size"
 TREE_PATH = ".bundle/tree.json"
 MAX_DOCUMENT = 4 << 20
 MAX_TREE = 256 << 20
-MAX_FRAME = 16 << 20
+MAX_FRAME = 24 << 20
 MAX_LAYERS = 100
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
