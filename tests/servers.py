@@ -114,8 +114,8 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, body):
         for start in range(0, len(body), BLOCK):
             block = body[start : start + BLOCK]
+            self.request_log.sent += len(block)  # before, so that who has received it finds it counted
             self.wfile.write(block)
-            self.request_log.sent += len(block)
 
     def drop(self, *, reset=False):
         """End the connection; after *reset* the client sees an error rather than an end."""
@@ -170,8 +170,8 @@ def chunked(extra=b"", drop=None):
         body = (data + extra)[:drop]
         for start in range(0, len(body), BLOCK):
             block = body[start : start + BLOCK]
-            handler.wfile.write(b"%x\r\n%s\r\n" % (len(block), block))
             handler.request_log.sent += len(block)
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(block), block))
         handler.wfile.write(b"0\r\n\r\n")
 
     return fault
