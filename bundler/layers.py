@@ -162,7 +162,7 @@ class LayerBuilder:
                 for pin in plan.pins
             ]
             for wheel in opened:
-                _check_requirements(wheel, self._target)
+                check_requirements(wheel, self._target)
             new = stack.enter_context(self._cache.new_layer(self._key(plan)))
             with (new.path / "blob").open("xb") as blob:
                 packer = Packer(
@@ -186,7 +186,7 @@ class LayerBuilder:
         return layer_key(plan, self._target, self._compiler, self._settings)
 
 
-def _check_requirements(wheel: Wheel, target: Target) -> None:
+def check_requirements(wheel: Wheel, target: Target) -> None:
     """Refuse a wheel that needs another one or not, according to what nobody knows before the bundle boots."""
     for line in wheel.requires:
         try:

@@ -1,0 +1,78 @@
+"""Targets of tests/fuzzing → inputs that break them, found by atheris with coverage feedback.
+
+* Each target runs in a process of its own, one after the other, with a limit of time and memory for each input.
+* Inputs that reach new code are kept, and the next run begins with them.
+* An input that breaks a target is written down and printed; it belongs into the corpus of tests/hostile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+LIMITS = ["-timeout=10", "-rss_limit_mb=3000", "-max_len=20000", "-print_final_stats=1"]
+
+
+def run_target(name: str, arguments: list[str]) -> None:
+    """Fuzz in this process; it ends with libFuzzer."""
+    import atheris
+
+    with atheris.instrument_imports(include=["bundler", "packaging"]):
+        from fuzzing.targets import TARGETS
+    target = TARGETS[name]
+    corpus = Path(arguments[1])
+    corpus.mkdir(parents=True, exist_ok=True)
+    for seed in target.seeds():
+        (corpus / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
+    words = corpus.with_suffix(".dict")
+    words.write_text("".join('"' + "".join(f"\\x{byte:02x}" for byte in word) + '"\n' for word in target.dictionary))
+    atheris.Setup([*arguments, f"-dict={words}"], lambda data: int(not target.run(data)) * 0)
+    atheris.Fuzz()
+
+
+def fuzz(name: str, corpus: Path, *, seconds: float | None = None, runs: int | None = None, seed: int = 0) -> str | None:
+    """Fuzz the target *name* in a process of its own; return what it says if it fails."""
+    findings = corpus.parent / "findings"
+    findings.mkdir(parents=True, exist_ok=True)
+    limits = [f"-max_total_time={seconds:.0f}"] if seconds else [f"-runs={runs}"]
+    command = [sys.executable, __file__, "--run", name, str(corpus), *LIMITS, *limits, f"-seed={seed}"]
+    command.append(f"-artifact_prefix={findings}/{name}-")
+    answer = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    stats = [line for line in answer.stderr.splitlines() if line.startswith("stat::number_of_executed_units")]
+    covered = [part for part in answer.stderr.splitlines() if " cov: " in part]
+    print(name, *stats, *covered[-1:], flush=True)
+    return None if answer.returncode == 0 else (answer.stdout + answer.stderr)[-6000:]
+
+
+def main() -> int:
+    """Run the command; exit with 1 if something was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", metavar="TARGET", nargs="*")
+    parser.add_argument("--minutes", type=float, default=5, help="for each target (default: 5)")
+    parser.add_argument("--seed", type=int, default=0, help="0: another one each time (default)")
+    parser.add_argument("--corpus", type=Path, default=ROOT / ".cache" / "fuzz", help="what earlier runs have learnt")
+    options = parser.parse_args()
+    from fuzzing.targets import TARGETS
+
+    if unknown := set(options.targets) - set(TARGETS):
+        parser.error(f"unknown targets {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
+    failed = []
+    for name in options.targets or TARGETS:
+        said = fuzz(name, options.corpus / name, seconds=60 * options.minutes, seed=options.seed)
+        if said is not None:
+            print(said)
+            failed.append(name)
+    if failed:
+        print(f"found something: {', '.join(failed)}; the inputs lie in {options.corpus / 'findings'}")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--run"]:
+        run_target(sys.argv[2], [sys.argv[0], *sys.argv[3:]])
+    sys.exit(main())
