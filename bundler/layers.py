@@ -47,6 +47,7 @@ LAYER_FORMAT = 2
 BIG_WHEEL = 1 << 20
 GROUPS = 8
 MAX_SOURCE = 16 << 20
+MAX_REQUIREMENT = 16 << 10
 BATCH = 64  # sources compiled together; the bytes of the .pyc depend on it
 
 
@@ -190,9 +191,15 @@ def check_requirements(wheel: Wheel, target: Target) -> None:
     """Refuse a wheel that needs another one or not, according to what nobody knows before the bundle boots."""
     for line in wheel.requires:
         try:
-            marker = Requirement(line).marker
+            requirement = Requirement(line) if len(line) <= MAX_REQUIREMENT else None
         except InvalidRequirement:
             continue  # uv has understood it, or has left it out
+        except RecursionError:
+            requirement = None
+        if requirement is None:
+            what = "has a requirement that is too long or too deep"
+            raise ContentError(wheel.filename, what, got=f"{line[:80]}…", rule="A2")
+        marker = requirement.marker
         if marker is not None and depends_on_the_unknown(marker, target):
             raise UsageError(
                 f"{wheel.name} {wheel.version}",

@@ -29,9 +29,12 @@ def run_target(name: str, arguments: list[str]) -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for seed in target.seeds():
         (corpus / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
-    words = corpus.with_suffix(".dict")
-    words.write_text("".join('"' + "".join(f"\\x{byte:02x}" for byte in word) + '"\n' for word in target.dictionary))
-    atheris.Setup([*arguments, f"-dict={words}"], lambda data: int(not target.run(data)) * 0)
+    if target.dictionary:
+        words = corpus.with_suffix(".dict")
+        lines = ['"' + "".join(f"\\x{byte:02x}" for byte in word) + '"' for word in target.dictionary]
+        words.write_text("\n".join(lines) + "\n")
+        arguments = [*arguments, f"-dict={words}"]
+    atheris.Setup(arguments, lambda data: 0 * target.run(data))
     atheris.Fuzz()
 
 
@@ -46,7 +49,10 @@ def fuzz(name: str, corpus: Path, *, seconds: float | None = None, runs: int | N
     stats = [line for line in answer.stderr.splitlines() if line.startswith("stat::number_of_executed_units")]
     covered = [part for part in answer.stderr.splitlines() if " cov: " in part]
     print(name, *stats, *covered[-1:], flush=True)
-    return None if answer.returncode == 0 else (answer.stdout + answer.stderr)[-6000:]
+    if answer.returncode == 0:
+        return None
+    lines = (answer.stdout + answer.stderr).splitlines()
+    return "\n".join(line for line in lines if not line.startswith(("INFO:", "WARNING:", "#", "stat::", "0x")))[-6000:]
 
 
 def main() -> int:

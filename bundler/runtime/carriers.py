@@ -191,7 +191,7 @@ class Pyz(Carrier):
         directory = self._file.read(start, size)
         members: Dict[str, Any] = {}
         at = 0
-        expected = None
+        expected = 0
         for _ in range(count):
             (magic, _, _, flags, method, _, _, crc, packed, plain, n, extra, remark, _, _, _, offset) = (
                 _CENTRAL.unpack_from(directory, at)
@@ -200,7 +200,7 @@ class Pyz(Carrier):
             name = raw_name.decode("ascii", "replace")
             if magic != b"PK\1\2" or flags or method or extra or remark or packed != plain or name in members:
                 raise ContentError(f"{self.path}: {name}", "has a header that no bundle has", rule="A4")
-            if expected is not None and offset != expected:
+            if offset != expected:
                 raise ContentError(f"{self.path}: {name}", "does not follow on the member before it", rule="A4")
             local = _LOCAL.unpack(self._file.read(offset, _LOCAL.size))
             local_name = self._file.read(offset + _LOCAL.size, n)
@@ -214,7 +214,7 @@ class Pyz(Carrier):
             members[name] = (offset + _LOCAL.size + n, plain, crc)
             expected = offset + _LOCAL.size + n + plain
             at += _CENTRAL.size + n
-        if at != size or (expected is not None and expected != start):
+        if at != size or expected != start:
             raise self._foreign()
         return members
 

@@ -118,6 +118,10 @@ def _slice(layer: bytes, file: File, where: str) -> bytes:
 def read_layer_0(member: Member, descriptor: Descriptor) -> bytes:
     """Return the uncompressed bytes of layer 0: one gzip member, nothing behind it, of a bounded size."""
     limit = MAX_TREE + MAX_DOCUMENT
+    if descriptor.size > limit:
+        raise ContentError(
+            member.where, "is too large", got=f"{descriptor.size} bytes", want=f"at most {limit}", rule="B16"
+        )
     data = read_verified(member, descriptor.digest, descriptor.size)
     inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
