@@ -28,8 +28,8 @@ from packaging.pylock import (
     PylockSelectError,
     PylockValidationError,
 )
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.utils import parse_wheel_filename
+from packaging.version import Version
 
 from bundler.runtime.errors import ContentError, UsageError
 from bundler.runtime.targets import Target
@@ -240,7 +240,7 @@ def _pin(package: Package, source: object, where: Path, fitting: frozenset[Tag])
     filename = _filename(source)
     try:
         name, version, _, tags = parse_wheel_filename(filename)
-    except (InvalidWheelFilename, InvalidVersion):
+    except ValueError:  # InvalidWheelFilename, InvalidVersion, InvalidTag
         tags = frozenset()
     if not tags or not _FILENAME.fullmatch(filename):
         raise UsageError(at, "is no wheel", got=filename, hint="only wheels are installed")

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from packaging.tags import parse_tag
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 from bundler.allowances import Allowances, remedy
 from bundler.archives import Archive
@@ -143,7 +143,7 @@ class Wheel:
     def _tags_of_filename(self) -> frozenset[Tag]:
         try:
             name, version, _, tags = parse_wheel_filename(self.filename)
-        except (InvalidWheelFilename, InvalidVersion) as error:
+        except ValueError as error:  # InvalidWheelFilename, InvalidVersion, InvalidTag
             raise self._fault(f"has a file name that is not a wheel's: {error}") from None
         if (name, version) != (self.name, self.version):
             raise self._fault("has the file name of another", want=f"{self.name} {self.version}")
@@ -233,7 +233,10 @@ class Wheel:
         combinations = sum(math.prod(part.count(".") + 1 for part in line.split("-")) for line in lines)
         if not all(line.count("-") == 2 for line in lines) or combinations > MAX_TAGS:  # noqa: PLR2004 - interpreter, ABI, platform
             raise self._fault("has a Tag that is not understood", got=ascii(lines)[:_SHOWN], want="python-abi-platform")
-        inside = frozenset(tag for line in lines for tag in parse_tag(line))
+        try:
+            inside = frozenset(tag for line in lines for tag in parse_tag(line))
+        except ValueError as error:  # InvalidTag
+            raise self._fault(f"has a Tag that is not understood: {error}") from None
         if inside == tags:
             return
         got, want = (", ".join(sorted(map(str, some))) or "none" for some in (inside, tags))

@@ -15,6 +15,7 @@ from wheel_factory import Part, record_line, zip_of
 from bundler.carriers import write_carrier
 from bundler.runtime.documents import to_json
 from bundler.runtime.targets import Target
+from bundler.tars import END, padding, tar_header
 
 SEPARATOR = b"\xff\x00\xff"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -153,6 +154,13 @@ def tars() -> list[bytes]:
         SEPARATOR.join([b"\0a.py\0x = 1\n", b"\1bin/run\0#!", b"\0" + b"d/" * 60 + b"long.txt\0contents"]),
         "\0ä/ü.py\0".encode() + b"x" * 3000,
     ]
+
+
+def tars_written() -> list[bytes]:
+    """Return tars as the packer writes them."""
+    long = "d/" * 60 + "ü.txt"
+    small = tar_header("a", directory=True) + tar_header("a/b", 3, executable=True) + b"abc" + padding(3)
+    return [END, small + END, small + tar_header(long, 1) + b"x" + padding(1) + END]
 
 
 def names() -> list[bytes]:
