@@ -22,6 +22,7 @@ TREE_MANIFEST = ".bundle/manifest.json"
 TREE_CONFIG = ".bundle/config.json"
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
+_NEEDED = 20  # version 2.0 of the format, as we write it
 _END = struct.Struct("<4s4H2LH")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -193,12 +194,13 @@ class Pyz(Carrier):
         at = 0
         expected = 0
         for _ in range(count):
-            (magic, _, _, flags, method, _, _, crc, packed, plain, n, extra, remark, _, _, _, offset) = (
+            (magic, _, needed, flags, method, _, _, crc, packed, plain, n, extra, remark, _, _, _, offset) = (
                 _CENTRAL.unpack_from(directory, at)
             )
             raw_name = directory[at + _CENTRAL.size : at + _CENTRAL.size + n]
             name = raw_name.decode("ascii", "replace")
-            if magic != b"PK\1\2" or flags or method or extra or remark or packed != plain or name in members:
+            other = needed != _NEEDED or flags or method or extra or remark or packed != plain
+            if magic != b"PK\1\2" or other or name in members:
                 raise ContentError(f"{self.path}: {name}", "has a header that no bundle has", rule="A4")
             if offset != expected:
                 raise ContentError(f"{self.path}: {name}", "does not follow on the member before it", rule="A4")
@@ -206,7 +208,7 @@ class Pyz(Carrier):
             local_name = self._file.read(offset + _LOCAL.size, n)
             if (
                 local[0] != b"PK\3\4"
-                or local[2:4] != (0, 0)
+                or local[1:4] != (_NEEDED, 0, 0)
                 or local[6:] != (crc, plain, plain, n, 0)
                 or local_name != raw_name
             ):

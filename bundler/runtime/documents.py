@@ -114,7 +114,7 @@ class Fields:
 
     def at(self, key: str) -> str:
         """Return where *key* stands."""
-        return f"{self.where}.{key}" if self.where else key
+        return f"{self.where}.{key}" if self.where else key or "''"
 
     def get(self, key: str, kind: type) -> Any:  # noqa: ANN401 - of type *kind*
         """Return the field *key*, which must be there and of type *kind* (bool is not int)."""
