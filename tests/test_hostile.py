@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import pytest
 from fuzzing.targets import check_error
-from hostile import wheels, zips
+from hostile import documents, images, layers, wheels, zips
 from interpreters import target_of
 from wheel_factory import make_wheel, pin_of
 
 from bundler.allowances import Allowances
 from bundler.archives import Archive
+from bundler.create import decode
 from bundler.install import chunks_of, files_of
 from bundler.layers import check_requirements
+from bundler.runtime import verifying
+from bundler.runtime.documents import parse_json
 from bundler.runtime.errors import BundleError, Faults
 from bundler.startup_code import check_startup_code
+from bundler.verification import verify
 from bundler.wheels import Wheel
 
 
@@ -63,3 +67,46 @@ def test_a_hostile_wheel_is_refused(name, tmp_path):
     case = wheels.CASES[name]
     path = make_wheel(tmp_path, **case.options)
     refused(case.rule, case.says, lambda: install(path))
+
+
+def verify_like_the_image(path):
+    return verifying.verify(str(path), decode=decode)
+
+
+@pytest.mark.parametrize("name", layers.FRAMES)
+def test_c20_a_hostile_frame_is_refused(name, tmp_path):
+    case = layers.FRAMES[name]
+    path = images.pack(tmp_path / "packed", frames=case.frames)
+    refused("C20", case.says, lambda: verify_like_the_image(path))
+
+
+@pytest.mark.parametrize("name", layers.GZIPS)
+def test_a_hostile_layer_0_is_refused(name, tmp_path):
+    case = layers.GZIPS[name]
+    path = images.pack(tmp_path / "packed", gzip=case.gzip)
+    refused(case.rule, case.says, lambda: verify_like_the_image(path))
+
+
+@pytest.mark.parametrize("name", layers.TARS)
+def test_c21_a_tar_that_others_read_otherwise_is_refused_by_bundle_verify(name, tmp_path):
+    case = layers.TARS[name]
+    path = images.pack(tmp_path / "packed", case.pieces)
+    assert verify_like_the_image(path).trust == "self-consistent", "the runtime never reads a tar"
+    refused("C21", case.says, lambda: verify(str(path), decode=decode))
+
+
+@pytest.mark.parametrize("name", documents.JSON)
+def test_b15_json_that_is_not_strict_is_refused(name):
+    refused("B15", "document", lambda: parse_json(documents.JSON[name], "document"))
+
+
+@pytest.mark.parametrize("name", documents.DOCUMENTS)
+def test_hostile_documents_are_refused(name, tmp_path):
+    case = documents.DOCUMENTS[name]
+    path = images.pack(tmp_path / "packed", **{case.document: case.change})
+    refused(case.rule, case.says, lambda: verify_like_the_image(path))
+
+
+def test_a_bundle_that_is_packed_the_same_way_is_accepted(tmp_path):
+    path = images.pack(tmp_path / "packed")
+    assert verify(str(path), decode=decode).files == 4
