@@ -150,8 +150,8 @@ DOCUMENTS = {
     "manifest: a frame in other digits": Case("manifest", put(*FRAME, value=f"\u0661:1:{HEX}"), "B15", "frames[0]"),
     "manifest: a frame with a newline": Case("manifest", put(*FRAME, value=f"1:1:{HEX}\n"), "B15", "frames[0]"),
     "manifest: frames that do not add up": Case("manifest", put(*FRAME, value=f"1:1:{HEX}"), "C21", "do not add up"),
-    "manifest: a million frames": Case(
-        "manifest", put(*FRAME, value=" ".join([f"1:1:{HEX}"] * 70_000)), "B15", "is too large"
+    "manifest: 70,000 frames": Case(
+        "manifest", put(*FRAME, value=" ".join([f"1:1:{HEX}"] * 70_000)), "C19", "the wrong size"
     ),
     # The image config.
     "config: another format": Case("config", put(*LABELS, "dev.bundler.format", value="2"), "B15", "unknown format"),
