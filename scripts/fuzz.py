@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-LIMITS = ["-timeout=10", "-rss_limit_mb=3000", "-max_len=20000", "-print_final_stats=1"]
+LIMITS = ["-timeout=10", "-rss_limit_mb=1500", "-max_len=20000", "-print_final_stats=1"]
 
 
 def run_target(name: str, arguments: list[str]) -> None:
@@ -38,7 +38,9 @@ def run_target(name: str, arguments: list[str]) -> None:
     atheris.Fuzz()
 
 
-def fuzz(name: str, corpus: Path, *, seconds: float | None = None, runs: int | None = None, seed: int = 0) -> str | None:
+def fuzz(
+    name: str, corpus: Path, *, seconds: float | None = None, runs: int | None = None, seed: int = 0
+) -> str | None:
     """Fuzz the target *name* in a process of its own; return what it says if it fails."""
     findings = corpus.parent / "findings"
     findings.mkdir(parents=True, exist_ok=True)
@@ -60,6 +62,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", metavar="TARGET", nargs="*")
     parser.add_argument("--minutes", type=float, default=5, help="for each target (default: 5)")
+    parser.add_argument("--runs", type=int, help="so many inputs for each target, instead of minutes")
     parser.add_argument("--seed", type=int, default=0, help="0: another one each time (default)")
     parser.add_argument("--corpus", type=Path, default=ROOT / ".cache" / "fuzz", help="what earlier runs have learnt")
     options = parser.parse_args()
@@ -69,7 +72,8 @@ def main() -> int:
         parser.error(f"unknown targets {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
     failed = []
     for name in options.targets or TARGETS:
-        said = fuzz(name, options.corpus / name, seconds=60 * options.minutes, seed=options.seed)
+        seconds = None if options.runs else 60 * options.minutes
+        said = fuzz(name, options.corpus / name, seconds=seconds, runs=options.runs, seed=options.seed)
         if said is not None:
             print(said)
             failed.append(name)

@@ -51,7 +51,9 @@ def ours(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", tools.ZIP_READERS)
-@pytest.mark.parametrize("name", [name for name in [*ACCEPTED, *zips.ACCEPTED] if name != "no members"])  # 7z calls that an error
+@pytest.mark.parametrize(
+    "name", [name for name in [*ACCEPTED, *zips.ACCEPTED] if name != "no members"]
+)  # 7z calls that an error
 def test_every_reader_finds_in_an_accepted_zip_what_we_find(name, reader, tmp_path):
     path = tmp_path / "any.zip"
     path.write_bytes({**ACCEPTED, **zips.ACCEPTED}[name])
@@ -155,7 +157,7 @@ def compare_with_others(path, filename, found, directory):
 def test_others_read_and_install_a_wheel_as_we_do(tmp_path):
     files = {
         "demo/__init__.py": b"",
-        "demo/d\u00e4ta, \"more\".txt": b"1",
+        'demo/d\u00e4ta, "more".txt': b"1",
         "demo-1.0.data/purelib/pure.py": b"",
         "demo-1.0.data/platlib/plat.so": b"\x7fELF",
         "demo-1.0.data/data/share/x": b"",
@@ -173,7 +175,9 @@ def real_wheels(builder_cache):
     options = Options(target=PRESETS["azureml-py37"], cache=Cache(builder_cache), compile="never")
     with options.cache.in_use():
         locked = lock(["setuptools", "ruamel.yaml", "coverage"], requirement_files=[listed], options=options)
-        yield list(fetch(locked.pins, cache=options.cache, indexes=index_options(), jobs=2, offline=False, reporter=Reporter()))
+        yield list(
+            fetch(locked.pins, cache=options.cache, indexes=index_options(), jobs=2, offline=False, reporter=Reporter())
+        )
 
 
 @pytest.mark.network

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = {"unzip": "unzip", "7z": "p7zip-full", "bsdtar": "libarchive-tools", "zstd": "zstd", "tar": "tar", "gzip": "gzip"}
+PACKAGES = {
+    "unzip": "unzip",
+    "7z": "p7zip-full",
+    "bsdtar": "libarchive-tools",
+    "zstd": "zstd",
+    "tar": "tar",
+    "gzip": "gzip",
+}
 
 
 def run(tool: str, *arguments: object, stdin: bytes | None = None, good: tuple[int, ...] = (0,)) -> bytes:

@@ -6,7 +6,6 @@ The library raises these and nothing else on purpose; it never prints and never 
 
 from __future__ import annotations
 
-
 _LONGEST = 4096  # of a value: a path may have as many
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import zstandard
 from image_factory import make_image
+from test_archives import ACCEPTED, REFUSED
 from wheel_factory import Part, record_line, zip_of
 
 from bundler.carriers import write_carrier
@@ -39,8 +40,6 @@ WHEEL_WORDS = (
 
 def zips() -> list[bytes]:
     """Return zips of every kind that is accepted, and some that are not."""
-    from test_archives import ACCEPTED, REFUSED
-
     return [data for data in [*ACCEPTED.values(), *(data for data, _ in REFUSED.values())] if len(data) < 2000]
 
 
@@ -116,7 +115,9 @@ def targets() -> list[bytes]:
 
 def locks() -> list[bytes]:
     head = 'lock-version = "1.0"\ncreated-by = "someone"\n'
-    row = '{ url = "https://example.test/demo-1.0-py3-none-any.whl", size = 7, hashes = { sha256 = "%s" } }' % ("ab" * 32)
+    row = '{ url = "https://example.test/demo-1.0-py3-none-any.whl", size = 7, hashes = { sha256 = "%s" } }' % (
+        "ab" * 32
+    )
     package = f'[[packages]]\nname = "demo"\nversion = "1.0"\nwheels = [{row}]\n'
     archive = f'[[packages]]\nname = "demo"\narchive = {row}\nmarker = "python_version < \'3.8\'"\n'
     return [(head + package).encode(), (head + archive).encode(), (head + "packages = []\n[tool.bundler]\n").encode()]

@@ -22,7 +22,6 @@ import json
 import os
 import tarfile
 import zipfile
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -51,8 +50,8 @@ from bundler.runtime.targets import Target
 from bundler.runtime.zstd import check_frame
 from bundler.startup_code import check_startup_code
 from bundler.tar_reader import read_tar
-from bundler.tars import END, FrameWriter, tar_header
 from bundler.targets import PRESETS
+from bundler.tars import END, FrameWriter, tar_header
 from bundler.wheels import Wheel
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def refusals() -> Iterator[list[BundleError]]:
 
 def scratch() -> Path:
     """Return a directory in memory, of this process alone."""
-    path = Path("/dev/shm") / f"bundler-fuzz-{os.getpid()}"  # noqa: S108 - named by the process
+    path = Path("/dev/shm") / f"bundler-fuzz-{os.getpid()}"
     path.mkdir(exist_ok=True)
     return path
 
@@ -378,8 +377,9 @@ def fuzz_name(data: bytes) -> bool:
 
 def fuzz_signature(data: bytes) -> bool:
     """A signature in a Sigstore bundle: nobody has signed, so no input may be accepted."""
-    from bundler.runtime.errors import TrustError
     from bundler.runtime.signatures import verify_signature
+
+    from bundler.runtime.errors import TrustError
 
     with refusals() as refused:
         verify_signature(data, seeds.DIGEST, seeds.keys(), "signature")

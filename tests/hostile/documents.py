@@ -73,7 +73,9 @@ def _files(*rows: list[Any]) -> Callable[[Any], Any]:
     return put("layers", 0, "files", value=list(rows))
 
 
-def _row(path: str, size: object = 6, sha256: object = HEX, executable: object = False, offset: object = 512) -> list[Any]:
+def _row(
+    path: str, size: object = 6, sha256: object = HEX, executable: object = False, offset: object = 512
+) -> list[Any]:
     return [path, size, sha256, executable, offset]
 
 
@@ -182,13 +184,17 @@ DOCUMENTS = {
     "tree: an unknown field that a terminal would obey": Case("tree", put("\x1b[2J", value=1), "B15", "\\x1b[2J"),
     "tree: format 2": Case("tree", put("format", value=2), "B15", "unknown format version"),
     "tree: format true": Case("tree", put("format", value=True), "B15", "wrong type"),
-    "tree: a version in other digits": Case("tree", put("target", "python", value="3.7.\u00b2"), "B15", "target.python"),
+    "tree: a version in other digits": Case(
+        "tree", put("target", "python", value="3.7.\u00b2"), "B15", "target.python"
+    ),
     "tree: a version of 5000 digits": Case(
         "tree", put("target", "python", value="3.7." + "1" * 5000), "B15", "target.python"
     ),
     "tree: a libc of superscripts": Case("tree", put("libc_version", value="2.\u00b9"), "B15", "libc_version"),
     "tree: a layer of another size": Case("tree", put("layers", 0, "size", value=1 << 20), "C21", "do not add up"),
-    "tree: another diff_id": Case("tree", put("layers", 0, "diff_id", value="sha256:" + HEX), "B16", "different layers"),
+    "tree: another diff_id": Case(
+        "tree", put("layers", 0, "diff_id", value="sha256:" + HEX), "B16", "different layers"
+    ),
     "tree: no layers": Case("tree", put("layers", value=[]), "B16", "different layers"),
     **{
         f"tree: the path {path!a}": Case("tree", _files(_row(path)), "C21", "")
@@ -234,7 +240,9 @@ DOCUMENTS = {
         "tree", _files(_row("a", 0, EMPTY, False, 0), _row("a/b", 0, EMPTY, False, 0)), "C21", "both a file and"
     ),
     "tree: files that overlap": Case("tree", _files(_row("a", 9), _row("b", 9, offset=513)), "C21", "overlaps"),
-    "tree: files in another order": Case("tree", _files(_row("a", 0, offset=9), _row("b", 0, offset=8)), "C21", "overlap"),
+    "tree: files in another order": Case(
+        "tree", _files(_row("a", 0, offset=9), _row("b", 0, offset=8)), "C21", "overlap"
+    ),
     "tree: a file beyond the layer": Case("tree", _files(_row("a", 1 << 40)), "C21", "outside its layer"),
     "tree: a negative offset": Case("tree", _files(_row("a", offset=-1)), "B16", "impossible"),
     "tree: a negative size": Case("tree", _files(_row("a", -6)), "B16", "impossible"),
@@ -243,6 +251,8 @@ DOCUMENTS = {
     "tree: a sha256 in upper case": Case("tree", _files(_row("a", sha256=HEX.upper())), "B16", "impossible"),
     "tree: a sha256 with a prefix": Case("tree", _files(_row("a", sha256="sha256:" + HEX)), "B16", "impossible"),
     "tree: a file of six columns": Case("tree", _files([*_row("a"), 0]), "B15", "is not a file"),
-    "tree: another sha256": Case("tree", _files(_row("site-packages/a.py", 6, offset=1024)), "C24", "not what was promised"),
+    "tree: another sha256": Case(
+        "tree", _files(_row("site-packages/a.py", 6, offset=1024)), "C24", "not what was promised"
+    ),
     "tree: too large": Case("tree", lambda _: b" " * 100, "B15", "strict JSON"),
 }

@@ -47,7 +47,9 @@ def _windowed(tar: bytes, log: int = 24) -> bytes:
     return MAGIC + bytes([0x80, (log - 10) << 3]) + len(tar).to_bytes(4, "little") + block + tar
 
 
-def _raw(tar: bytes, *, descriptor: int = 0xA0, kind: int = 0, size: int | None = None, says: int | None = None) -> bytes:
+def _raw(
+    tar: bytes, *, descriptor: int = 0xA0, kind: int = 0, size: int | None = None, says: int | None = None
+) -> bytes:
     """Return a frame of one raw block; *descriptor*, the block's *kind* and *size*, and what the frame *says* can lie."""
     block = ((len(tar) if size is None else size) << 3 | kind << 1 | 1).to_bytes(3, "little")
     return MAGIC + bytes([descriptor]) + (len(tar) if says is None else says).to_bytes(4, "little") + block + tar
@@ -121,7 +123,9 @@ GZIPS = {
     "another method": GzipCase("C20", lambda data: data[:2] + b"\x09" + data[3:], "is not gzip"),
     "not compressed": GzipCase("C20", lambda data: zlib.decompress(data, 31), "is not gzip"),
     "a bomb": GzipCase("C20", lambda _: zlib.compress(bytes(262 << 20), 1, wbits=31), "not one complete gzip member"),
-    "other contents": GzipCase("C19", lambda data: zlib.compress(zlib.decompress(data, 31)[512:], wbits=31), "tree.json"),
+    "other contents": GzipCase(
+        "C19", lambda data: zlib.compress(zlib.decompress(data, 31)[512:], wbits=31), "tree.json"
+    ),
 }
 
 
@@ -193,8 +197,15 @@ TARS = {
     "a prefix": TarCase(_edited(345, b"site-packages/x"), NO_HEADER),
     "another magic": TarCase(_edited(257, b"ustar  \0"), NO_HEADER),
     "of GNU": TarCase(_b(form=tarfile.GNU_FORMAT), NO_HEADER),
-    "a wrong checksum": TarCase((DIRECTORY, A, B._replace(header=b"s" + tar_header(B.path, 6)[1:148] + b"000000\0 "
-                                                          + tar_header(B.path, 6)[156:]), END), NO_HEADER),
+    "a wrong checksum": TarCase(
+        (
+            DIRECTORY,
+            A,
+            B._replace(header=b"s" + tar_header(B.path, 6)[1:148] + b"000000\0 " + tar_header(B.path, 6)[156:]),
+            END,
+        ),
+        NO_HEADER,
+    ),
     "a size in base 256": TarCase(_edited(124, b"\x80" + bytes(10) + b"\x06"), "not octal"),
     "a negative size": TarCase(_edited(124, b"\xff" * 11 + b"\xfa"), "not octal"),
     "a size with a sign": TarCase(_edited(124, b"+0000000006\0"), "not octal"),
@@ -212,10 +223,24 @@ TARS = {
     "a name in Latin-1": TarCase(_edited(0, b"site-packages/\xe9.py\0"), "neither ASCII nor"),
     "a name behind a NUL": TarCase(_edited(0, b"site-packages/b.py\0evil"), ""),
     "a long name of GNU": TarCase(
-        (DIRECTORY, A, header("././@LongLink", 512, type=tarfile.GNUTYPE_LONGNAME) + b"site-packages/evil.py".ljust(512, b"\0"), B, END), ""
+        (
+            DIRECTORY,
+            A,
+            header("././@LongLink", 512, type=tarfile.GNUTYPE_LONGNAME) + b"site-packages/evil.py".ljust(512, b"\0"),
+            B,
+            END,
+        ),
+        "",
     ),
     "a long link of GNU": TarCase(
-        (DIRECTORY, A, header("././@LongLink", 512, type=tarfile.GNUTYPE_LONGLINK) + b"/etc/passwd".ljust(512, b"\0"), B, END), ""
+        (
+            DIRECTORY,
+            A,
+            header("././@LongLink", 512, type=tarfile.GNUTYPE_LONGLINK) + b"/etc/passwd".ljust(512, b"\0"),
+            B,
+            END,
+        ),
+        "",
     ),
     # PAX.
     "another path in PAX": TarCase(_b(pax_headers={"path": "site-packages/evil.py"}), ""),
@@ -225,25 +250,32 @@ TARS = {
     "an attribute in PAX": TarCase(_b(pax_headers={"SCHILY.xattr.security.capability": "x"}), "not understood"),
     "sparse in PAX": TarCase(_b(pax_headers={"GNU.sparse.major": "1"}), "PAX header that is not understood"),
     "another size in PAX": TarCase(_b(pax_headers={"size": "0"}), ""),
-    "a global PAX header": TarCase(
-        (tarfile.TarInfo.create_pax_global_header({"path": "evil.py"}), *PLAIN), ""
-    ),
-    "PAX twice": TarCase(
-        (DIRECTORY, A, header(B.path, 6, pax_headers={"path": "x"})[:1024], B, END), ""
-    ),
+    "a global PAX header": TarCase((tarfile.TarInfo.create_pax_global_header({"path": "evil.py"}), *PLAIN), ""),
+    "PAX twice": TarCase((DIRECTORY, A, header(B.path, 6, pax_headers={"path": "x"})[:1024], B, END), ""),
     "PAX for nobody": TarCase((*PLAIN[:-1], header("x", 0, pax_headers={"path": "y"})[:1024], END), ""),
     "a PAX header that is too large": TarCase(_b(pax_headers={"comment": "x" * 9000}), "too large"),
     # Order and what lies between.
     "a file twice": TarCase((DIRECTORY, A, B, tar_header(B.path, 6) + b"c = 3\n" + padding(6), END), NOT_SO),
-    "a file twice, the other first": TarCase((DIRECTORY, A, tar_header(B.path, 6) + b"c = 3\n" + padding(6), B, END), NOT_SO),
+    "a file twice, the other first": TarCase(
+        (DIRECTORY, A, tar_header(B.path, 6) + b"c = 3\n" + padding(6), B, END), NOT_SO
+    ),
     "the same file twice": TarCase((DIRECTORY, A, B, tar_header(B.path, 6) + B.data + padding(6), END), "a file twice"),
     "a file that the index does not have": TarCase((DIRECTORY, A, EXTRA, B, END), NOT_SO),
     "a file that the tar does not have": TarCase(
-        (DIRECTORY, A._replace(data=b"x" * 512, header=tar_header(A.path, 1024)), Listed("site-packages/b.py", b"y" * 512, header=b""), END),
+        (
+            DIRECTORY,
+            A._replace(data=b"x" * 512, header=tar_header(A.path, 1024)),
+            Listed("site-packages/b.py", b"y" * 512, header=b""),
+            END,
+        ),
         "",
     ),
-    "a directory behind the files": TarCase((DIRECTORY, A, tar_header("share", directory=True), B, END), "behind the files"),
-    "a directory that nobody needs": TarCase((DIRECTORY, tar_header("share", directory=True), A, B, END), "other directories"),
+    "a directory behind the files": TarCase(
+        (DIRECTORY, A, tar_header("share", directory=True), B, END), "behind the files"
+    ),
+    "a directory that nobody needs": TarCase(
+        (DIRECTORY, tar_header("share", directory=True), A, B, END), "other directories"
+    ),
     "no directory": TarCase((A, B, END), "other directories"),
     "a directory twice": TarCase((DIRECTORY, DIRECTORY, A, B, END), "other directories"),
     "a gap": TarCase((DIRECTORY, A, bytes(512), B, END), "something behind its end"),

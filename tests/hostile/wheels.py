@@ -89,7 +89,9 @@ CASES = {
     ),
     "a row of another case": Case("A9", _row("demo.py,", "Demo.py,"), "which is not in the wheel"),
     "a row with a backslash": Case(
-        "A9", {"files": {"d/a.py": b""}, "record": lambda text: text.replace("d/a", "d\\a")}, "which is not in the wheel"
+        "A9",
+        {"files": {"d/a.py": b""}, "record": lambda text: text.replace("d/a", "d\\a")},
+        "which is not in the wheel",
     ),
     "a row with a drive": Case("A9", _row("demo.py,", "C:demo.py,"), "which is not in the wheel"),
     "an absolute row": Case("A9", _row("demo.py,", "/demo.py,"), "which is not in the wheel"),
@@ -109,8 +111,12 @@ CASES = {
         "A9", {"files": {"demo.py": b"", f"{INFO}/record": b""}, "record": lambda _: None}, "has no"
     ),
     "a file that only a signature lists": Case(
-        "A9", {"files": {"demo.py": b"", "evil.py": b"", f"{INFO}/RECORD.jws": b"evil.py"},
-               "record": lambda text: text.replace(record_line("evil.py", b"") + "\n", "")}, "does not list evil.py"
+        "A9",
+        {
+            "files": {"demo.py": b"", "evil.py": b"", f"{INFO}/RECORD.jws": b"evil.py"},
+            "record": lambda text: text.replace(record_line("evil.py", b"") + "\n", ""),
+        },
+        "does not list evil.py",
     ),
     # A10: where files would go.
     "a scheme of its own": Case("A10", _at(f"{DATA}/stdlib/os.py"), "unknown data scheme"),
@@ -119,7 +125,17 @@ CASES = {
     ".data in another case": Case("A10", _at("demo-1.0.DATA/scripts/x"), "has a .data directory of another"),
     **{
         f"a script called {name}": Case("A10", _at(f"{DATA}/scripts/{name}"), "program of the interpreter")
-        for name in ("python", "python3", "python3.7", "PYTHON", "pip", "pip3", "activate", "activate.csh", "Activate.ps1")
+        for name in (
+            "python",
+            "python3",
+            "python3.7",
+            "PYTHON",
+            "pip",
+            "pip3",
+            "activate",
+            "activate.csh",
+            "Activate.ps1",
+        )
     },
     "an interpreter among the data": Case("A10", _at(f"{DATA}/data/bin/python3.7"), "program of the interpreter"),
     "an interpreter among the data, in another case": Case(

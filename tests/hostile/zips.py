@@ -62,11 +62,7 @@ def shared_body(count: int = 40) -> bytes:
     data = bytes(1 << 20)
     member, _ = Part("0", data).headers(0)
     directory = b"".join(Part(str(n), data).headers(0)[1] for n in range(count))
-    return (
-        member
-        + directory
-        + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(directory), len(member), 0)
-    )
+    return member + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(directory), len(member), 0)
 
 
 _DESCRIBED = {"flags": 8, "local": {"crc": 0, "compressed": FULL, "size": FULL}, "local_extra": wide(0, 0)}
@@ -162,22 +158,16 @@ CASES = {
     ),
     "members that quote each other": Case("A3", quoted_bomb(), "does not start where"),
     "entries that share a body": Case("A3", shared_body(), "does not start where"),
-    "a bomb by ratio": Case(
-        "A6", zip_of([Part("a.txt", bytes(80 << 20))]), "unpacks to 83886080 bytes"
-    ),
+    "a bomb by ratio": Case("A6", zip_of([Part("a.txt", bytes(80 << 20))]), "unpacks to 83886080 bytes"),
     "a zip behind a zip": Case("A3", zip_of([A]) + zip_of([B]), "hostile.whl"),
-    "a zip behind a zip, offsets right": Case(
-        "A3", zip_of([Part("b.txt", DATA, before=zip_of([A]))]), "b.txt"
-    ),
+    "a zip behind a zip, offsets right": Case("A3", zip_of([Part("b.txt", DATA, before=zip_of([A]))]), "b.txt"),
     "an ELF in front": Case("A3", b"\x7fELF" + bytes(60) + zip_of([A]), "hostile.whl"),
     "a PDF around": Case(
         "A3",
         zip_of([Part("a.txt", DATA, before=b"%PDF-1.4\n")], after=b"\n%%EOF", comment_length=6),
         "hostile.whl",
     ),
-    "a zip in the comment": Case(
-        "A3", zip_of([A], after=zip_of([B]), comment_length=len(zip_of([B]))), "hostile.whl"
-    ),
+    "a zip in the comment": Case("A3", zip_of([A], after=zip_of([B]), comment_length=len(zip_of([B]))), "hostile.whl"),
     "an archive's signature block": Case("A3", zip_of([A], gap=b"APK Sig Block 42"), "hostile.whl"),
     "an archive extra data record": Case("A3", zip_of([A], gap=b"PK\6\x08\0\0\0\0"), "hostile.whl"),
     "a span marker": Case("A3", zip_of([Part("a.txt", DATA, before=b"PK\7\x08")]), "a.txt"),
@@ -205,7 +195,9 @@ CASES = {
 }
 
 ACCEPTED = {
-    "names that are devices elsewhere: the targets are Linux": zip_of([Part("aux.py", DATA), Part("con/nul.txt", DATA)]),
+    "names that are devices elsewhere: the targets are Linux": zip_of(
+        [Part("aux.py", DATA), Part("con/nul.txt", DATA)]
+    ),
     "an empty directory with a dot behind, as in pyarrow 12": zip_of(
         [Part("pyarrow/a.py", DATA), Part("pyarrow./", method=0, mode=0o40755)]
     ),
