@@ -29,7 +29,6 @@ from packaging.pylock import (
     PylockValidationError,
 )
 from packaging.utils import parse_wheel_filename
-from packaging.version import Version
 
 from bundler.runtime.errors import ContentError, UsageError
 from bundler.runtime.targets import Target
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     from packaging.tags import Tag
     from packaging.utils import NormalizedName
+    from packaging.version import Version
 
 TOOL = "bundler"
 MAX_FILENAME = 255

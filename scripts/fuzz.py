@@ -20,10 +20,10 @@ LIMITS = ["-timeout=10", "-rss_limit_mb=1500", "-max_len=20000", "-print_final_s
 
 def run_target(name: str, arguments: list[str]) -> None:
     """Fuzz in this process; it ends with libFuzzer."""
-    import atheris
+    import atheris  # noqa: PLC0415 - first of all, in the process that fuzzes
 
     with atheris.instrument_imports(include=["bundler", "packaging"]):
-        from fuzzing.targets import TARGETS
+        from fuzzing.targets import TARGETS  # noqa: PLC0415 - instrumented while it is imported
     target = TARGETS[name]
     corpus = Path(arguments[1])
     corpus.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="0: another one each time (default)")
     parser.add_argument("--corpus", type=Path, default=ROOT / ".cache" / "fuzz", help="what earlier runs have learnt")
     options = parser.parse_args()
-    from fuzzing.targets import TARGETS
+    from fuzzing.targets import TARGETS  # noqa: PLC0415 - not in a process that fuzzes
 
     if unknown := set(options.targets) - set(TARGETS):
         parser.error(f"unknown targets {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")

@@ -1,4 +1,4 @@
-"""Whatever the readers are given, nothing but a ``BundleError`` comes out; scripts/fuzz runs this for as long as you like."""
+"""Whatever the readers are given, nothing but a ``BundleError`` comes out. scripts/fuzz runs this for longer."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def test_a_changed_seed_is_refused_properly_or_read_the_same(name, changes, choi
     seeds = TARGETS[name].seeds()
     data = bytearray(seeds[choice % len(seeds)])
     for at, new in changes:
-        at %= len(data) + 1
-        data[at : at + len(new)] = new
+        place = at % (len(data) + 1)
+        data[place : place + len(new)] = new
     TARGETS[name].run(bytes(data))
 
 

@@ -6,9 +6,12 @@ import os
 import shutil
 import subprocess
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PACKAGES = {
     "unzip": "unzip",

@@ -268,7 +268,7 @@ def fuzz_lock(data: bytes) -> bool:
 
 
 def fuzz_frame(data: bytes) -> bool:
-    """A zstd frame: what is accepted ends, for libzstd, where its bytes end, and has this size, no dictionary, no window."""
+    """A zstd frame: what is accepted ends for libzstd where its bytes end; it has this size and no dictionary."""
     raw = int.from_bytes(data[:3], "little")
     data = data[3:]
     with refusals() as refused:

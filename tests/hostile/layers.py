@@ -50,7 +50,7 @@ def _windowed(tar: bytes, log: int = 24) -> bytes:
 def _raw(
     tar: bytes, *, descriptor: int = 0xA0, kind: int = 0, size: int | None = None, says: int | None = None
 ) -> bytes:
-    """Return a frame of one raw block; *descriptor*, the block's *kind* and *size*, and what the frame *says* can lie."""
+    """Return a frame of one raw block. *descriptor*, *kind* and *size* of the block, and what it *says*, can lie."""
     block = ((len(tar) if size is None else size) << 3 | kind << 1 | 1).to_bytes(3, "little")
     return MAGIC + bytes([descriptor]) + (len(tar) if says is None else says).to_bytes(4, "little") + block + tar
 
