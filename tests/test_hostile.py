@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fuzzing.targets import check_error
-from hostile import documents, images, layers, wheels, zips
+from hostile import carriers, documents, images, layers, wheels, zips
 from interpreters import target_of
 from wheel_factory import make_wheel, pin_of
 
@@ -71,6 +71,14 @@ def test_a_hostile_wheel_is_refused(name, tmp_path):
 
 def verify_like_the_image(path):
     return verifying.verify(str(path), decode=decode)
+
+
+@pytest.mark.parametrize("name", carriers.CASES)
+def test_a_hostile_pyz_is_refused(name, tmp_path):
+    case = carriers.CASES[name]
+    path = tmp_path / "deps.pyz"
+    path.write_bytes(case.data)
+    refused(case.rule, case.says, lambda: verify_like_the_image(path))
 
 
 @pytest.mark.parametrize("name", layers.FRAMES)

@@ -200,6 +200,8 @@ class Pyz(Carrier):
             raw_name = directory[at + _CENTRAL.size : at + _CENTRAL.size + n]
             name = raw_name.decode("ascii", "replace")
             other = needed != _NEEDED or flags or method or extra or remark or packed != plain
+            # Readers cut a name at a NUL, or guess its encoding.
+            other = other or not raw_name.isascii() or not name.isprintable()
             if magic != b"PK\1\2" or other or name in members:
                 raise ContentError(f"{self.path}: {name}", "has a header that no bundle has", rule="A4")
             if offset != expected:
