@@ -27,7 +27,7 @@ from bundler.records import record_text
 from bundler.runtime.documents import MAX_DOCUMENT, MAX_LAYERS, Descriptor, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.runtime.indexes import ALLOWED, Allowance, Distribution, Layer, directories_of
-from bundler.startup_code import check_startup_code
+from bundler.startup_code import added_directories, check_startup_code
 from bundler.targets import UNKNOWN_MARKERS, depends_on_the_unknown
 from bundler.version import __version__
 from bundler.wheels import Wheel
@@ -252,9 +252,13 @@ class _Content:
 
     def check(self, target: Target, allowances: Allowances) -> None:
         """Refuse startup code that is neither known nor allowed (rule A12)."""
+        added: set[str] = set()
+        for number, file in self._files:
+            added |= added_directories(file, chunks_of(self.wheels[number], file))
         for number, file in self._files:
             wheel = self.wheels[number]
-            check_startup_code(wheel.filename, file, chunks_of(wheel, file), target=target, allowances=allowances)
+            chunks = chunks_of(wheel, file)
+            check_startup_code(wheel.filename, file, chunks, target=target, allowances=allowances, added=added)
 
     def pack(self, packer: Packer) -> None:
         """Put everything into *packer*."""

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from wheel_factory import Part, deflate, zip_of
 
 DATA = b'{"imageLayoutVersion":"1.0.0"}'
-NO_HEADER, TWO_HEADERS, NO_BUNDLE = "has a header that no bundle has", "two headers that differ", "is not a complete bundle"
+NO_HEADER, TWO_HEADERS = "has a header that no bundle has", "two headers that differ"
+NO_BUNDLE = "is not a complete bundle"
 
 
 class Case(NamedTuple):
