@@ -50,9 +50,12 @@ class Archive:
         self.members = members
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Read the structure of the zip at *path*; raise ``ContentError`` if it breaks a rule."""
-        source = Source(path)
+    def open(cls, path: Path, *, name: str | None = None) -> Self:
+        """Read the structure of the zip at *path*; raise ``ContentError`` if it breaks a rule.
+
+        Errors call it *name*: a cache calls its files by their digests.
+        """
+        source = Source(path, name)
         try:
             return cls(source, {member.name: member for member in _read_members(source)})
         except BaseException:
@@ -152,9 +155,17 @@ def _name_of(source: Source, entry: Entry) -> str:
         name = entry.raw_name.decode("utf-8" if entry.flags & UTF8_FLAG else "ascii")
     except UnicodeDecodeError:
         raise source.fault("is a name that is not UTF-8, or does not say so", "A7", entry.label) from None
-    if fault := fault_of_name(name.removesuffix("/")):
+    if fault := fault_of_name(_made_of(name)):
         raise source.fault(*fault, entry.label)
     return name
+
+
+def _made_of(name: str) -> str:
+    """Return what of *name* has to be plain: pyarrow 12 has an empty directory ``pyarrow./``, which is never made.
+
+    A file in such a directory has the directory in its own name, and is refused.
+    """
+    return "/".join(part.rstrip(". ") for part in name[:-1].split("/")) if name.endswith("/") else name
 
 
 def _check_mode(source: Source, entry: Entry, name: str) -> None:

@@ -12,12 +12,14 @@ import keyword
 import re
 from typing import TYPE_CHECKING
 
+from bundler.paths import fault_of_name
 from bundler.runtime.errors import ContentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
+_SHOWN = 400
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
 # Would stand before the interpreter itself on PATH. `pip` is a project with scripts of its own.
 _RESERVED = re.compile(r"pythonw?[0-9.]*|activate|deactivate", re.ASCII | re.IGNORECASE)
@@ -35,15 +37,16 @@ def parse_entry_points(text: str, where: str) -> dict[str, dict[str, str]]:
     groups = {group: dict(parser[group]) for group in parser.sections()}
     for group in SCRIPT_GROUPS:
         for name, value in groups.get(group, {}).items():
-            if not _NAME.fullmatch(name) or name in (".", ".."):
+            # What is made in bin/ obeys the rules for what is in the wheel: a .wh.x would delete a file, for example.
+            if not _NAME.fullmatch(name) or fault_of_name(f"bin/{name}"):
                 raise ContentError(
-                    f"{where}: {group}", "has a name that no script can have", got=ascii(name), rule="A11"
+                    f"{where}: {group}", "has a name that no script can have", got=ascii(name)[:_SHOWN], rule="A11"
                 )
             if _RESERVED.fullmatch(name):
                 raise ContentError(f"{where}: {group}", "has a script named like an interpreter", got=name, rule="A11")
             if _object_of(value) is None:
                 raise ContentError(
-                    f"{where}: {name}", "is not an object", got=ascii(value), want="module:attr", rule="A11"
+                    f"{where}: {name}", "is not an object", got=ascii(value)[:_SHOWN], want="module:attr", rule="A11"
                 )
     return groups
 

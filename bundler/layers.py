@@ -28,7 +28,7 @@ from bundler.records import record_text
 from bundler.runtime.documents import MAX_DOCUMENT, MAX_FRAME, MAX_LAYERS, Descriptor, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.runtime.indexes import ALLOWED, Allowance, Distribution, Layer, directories_of
-from bundler.startup_code import check_startup_code
+from bundler.startup_code import added_directories, check_startup_code
 from bundler.targets import UNKNOWN_MARKERS, depends_on_the_unknown
 from bundler.version import __version__
 from bundler.wheels import Wheel
@@ -48,6 +48,7 @@ LAYER_FORMAT = 3
 BIG_WHEEL = 1 << 20
 GROUPS = 8
 MAX_SOURCE = 16 << 20
+MAX_REQUIREMENT = 16 << 10
 BATCH = 64  # sources compiled together; the bytes of the .pyc depend on it
 
 
@@ -163,7 +164,7 @@ class LayerBuilder:
                 for pin in plan.pins
             ]
             for wheel in opened:
-                _check_requirements(wheel, self._target)
+                check_requirements(wheel, self._target)
             new = stack.enter_context(self._cache.new_layer(self._key(plan)))
             with (new.path / "blob").open("xb") as blob:
                 packer = Packer(
@@ -187,13 +188,19 @@ class LayerBuilder:
         return layer_key(plan, self._target, self._compiler, self._settings)
 
 
-def _check_requirements(wheel: Wheel, target: Target) -> None:
+def check_requirements(wheel: Wheel, target: Target) -> None:
     """Refuse a wheel that needs another one or not, according to what nobody knows before the bundle boots."""
     for line in wheel.requires:
         try:
-            marker = Requirement(line).marker
+            requirement = Requirement(line) if len(line) <= MAX_REQUIREMENT else None
         except InvalidRequirement:
             continue  # uv has understood it, or has left it out
+        except RecursionError:
+            requirement = None
+        if requirement is None:
+            what = "has a requirement that is too long or too deep"
+            raise ContentError(wheel.filename, what, got=f"{line[:80]}…", rule="A2")
+        marker = requirement.marker
         if marker is not None and depends_on_the_unknown(marker, target):
             raise UsageError(
                 f"{wheel.name} {wheel.version}",
@@ -247,9 +254,13 @@ class _Content:
 
     def check(self, target: Target, allowances: Allowances) -> None:
         """Refuse startup code that is neither known nor allowed (rule A12)."""
+        added: set[str] = set()
+        for number, file in self._files:
+            added |= added_directories(file, chunks_of(self.wheels[number], file))
         for number, file in self._files:
             wheel = self.wheels[number]
-            check_startup_code(wheel.filename, file, chunks_of(wheel, file), target=target, allowances=allowances)
+            chunks = chunks_of(wheel, file)
+            check_startup_code(wheel.filename, file, chunks, target=target, allowances=allowances, added=added)
 
     def pack(self, packer: Packer) -> None:
         """Put everything into *packer*."""

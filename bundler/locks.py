@@ -29,7 +29,7 @@ from packaging.pylock import (
     PylockSelectError,
     PylockValidationError,
 )
-from packaging.utils import InvalidName, InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidName, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from bundler.runtime.errors import ContentError, UsageError
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from bundler.runtime.images import Image
 
 TOOL = "bundler"
+MAX_FILENAME = 255
 _HEX = re.compile("[0-9a-f]{64}", re.ASCII)
 # What parse_wheel_filename leaves open: in build numbers and tags it takes any character.
 _FILENAME = re.compile(r"[\w.!+-]+\.whl", re.ASCII)
@@ -206,7 +207,31 @@ def parse_pylock(text: str, where: Path) -> Pylock:
         raise ContentError(where, "is nested too deeply", rule="B15") from None
     except PylockValidationError as error:
         raise ContentError(where, f"is not a valid pylock.toml: {error}", rule="B15") from None
+    except ValueError as error:  # a number of more digits than int() takes
+        raise ContentError(where, f"has a value that cannot be read: {error}", rule="B15") from None
+    for package in pylock.packages:
+        for source in [*(package.wheels or ()), package.archive]:
+            if source is not None:
+                _check_source(source, f"{where}: {package.name}")
     return pylock
+
+
+def _check_source(source: PackageWheel | PackageArchive, at: str) -> None:
+    """Refuse a URL that two readers could take for two places, and a name whose tags could be millions."""
+    if source.url is not None and not _is_plain_url(source.url):
+        raise ContentError(at, "has a URL that is none", got=source.url, want="https://host/path", rule="B15")
+    if isinstance(source, PackageWheel) and len(source.filename) > MAX_FILENAME:
+        raise ContentError(at, "names a wheel that no file system takes", got=source.filename, rule="A2")
+
+
+def _is_plain_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - looked at to see that it is a number
+    except ValueError:
+        return False
+    plain = url.isprintable() and " " not in url and "\\" not in url
+    return plain and bool(parts.path if parts.scheme == "file" else parts.scheme and parts.hostname)
 
 
 def select_pins(pylock: Pylock, where: Path, target: Target) -> list[Pin]:
@@ -267,7 +292,7 @@ def _pin(package: Package, source: object, where: Path, fitting: frozenset[Tag])
     filename = _filename(source)
     try:
         name, version, _, tags = parse_wheel_filename(filename)
-    except (InvalidWheelFilename, InvalidVersion):
+    except ValueError:  # InvalidWheelFilename, InvalidVersion, InvalidTag
         tags = frozenset()
     if not tags or not _FILENAME.fullmatch(filename):
         raise UsageError(at, "is no wheel", got=filename, hint="only wheels are installed")

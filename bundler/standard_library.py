@@ -22,11 +22,24 @@ _NAMES = """
     unicodedata unittest urllib uuid venv warnings wave weakref webbrowser wsgiref xml xmlrpc zipapp zipfile
     zipimport zlib
 """
+# Modules that the others import. No wheel has a reason to bring one, whatever the version.
+_PRIVATE = """
+    __future__ __hello__ _abc _aix_support _android_support _ast _asyncio _bisect _blake2 _bootlocale _bootsubprocess
+    _bz2 _codecs _codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _collections
+    _collections_abc _colorize _compat_pickle _compression _contextvars _crypt _csv _ctypes _curses _curses_panel
+    _datetime _dbm _decimal _dummy_thread _dummy_threading _elementtree _frozen_importlib _frozen_importlib_external
+    _functools _gdbm _hashlib _heapq _imp _interpchannels _interpqueues _interpreters _io _ios_support _json _locale
+    _lsprof _lzma _markupbase _md5 _multibytecodec _multiprocessing _opcode _opcode_metadata _operator _osx_support
+    _peg_parser _pickle _posixshmem _posixsubprocess _py_abc _pydatetime _pydecimal _pyio _pylong _pyrepl _queue
+    _random _sha1 _sha2 _sha256 _sha3 _sha512 _signal _sitebuiltins _socket _sqlite3 _sre _ssl _stat _statistics
+    _string _strptime _struct _suggestions _symtable _sysconfig _thread _threading_local _tkinter _tokenize
+    _tracemalloc _typing _uuid _warnings _weakref _weakrefset _zoneinfo
+"""
 _GONE_IN_313 = """
     aifc audioop cgi cgitb chunk crypt imghdr lib2to3 mailcap nis nntplib ossaudiodev pipes sndhdr spwd sunau telnetlib
     uu xdrlib
 """
-_ALL = frozenset(_NAMES.split())
+_ALL = frozenset([*_NAMES.split(), *_PRIVATE.split()])
 _LAST = {
     "macpath": 7,
     "dummy_threading": 8,

@@ -5,12 +5,13 @@
 * ``usercustomize.py`` and ``*.egg-link`` do the same by another way. ``sitecustomize.py`` and ``bundle_runtime`` are
   the bundle's own.
 * A bundle stands in front of the standard library, where an installed wheel stands behind it: a top-level module with
-  a name of the standard library would replace it.
+  a name of the standard library would replace it. So would one in a directory that a ``.pth`` file adds.
 * Everything else is refused unless it is allowed by the sha256 of its file.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from bundler.runtime.sites import SITE_PACKAGES, lines_of, runs
 from bundler.standard_library import is_standard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from bundler.allowances import Allowances
     from bundler.install import TreeFile
@@ -75,10 +76,29 @@ _NAMESPACES = tuple(
 _PTH = re.compile(r"\*\((?P<parts>'\w+'(?:, ?'\w+')*),?\)", re.ASCII)
 
 
+def added_directories(file: TreeFile, chunks: Iterable[bytes]) -> set[str]:
+    """Return the directories below ``site-packages`` that *file* puts onto the path, if it is a ``.pth`` file."""
+    directory, _, name = file.path.rpartition("/")
+    if directory != SITE_PACKAGES or not name.endswith(".pth"):
+        return set()
+    lines = (line.rstrip() for line in lines_of(b"".join(chunks)) if not runs(line))
+    paths = {posixpath.normpath(line) for line in lines if line and not line.startswith("#")}
+    return {path for path in paths if path != "." and not path.startswith(("/", ".."))}
+
+
 def check_startup_code(
-    where: str, file: TreeFile, chunks: Iterable[bytes], *, target: Target, allowances: Allowances
+    where: str,
+    file: TreeFile,
+    chunks: Iterable[bytes],
+    *,
+    target: Target,
+    allowances: Allowances,
+    added: Collection[str] = (),
 ) -> None:
-    """Refuse *file* if it breaks rule A12; *where* names its wheel, *chunks* are its bytes, read only if need be."""
+    """Refuse *file* if it breaks rule A12; *where* names its wheel, *chunks* are its bytes, read only if need be.
+
+    *added* are directories below ``site-packages`` that are on the path as well.
+    """
     name = file.path.removeprefix(f"{SITE_PACKAGES}/")
     if name == file.path:
         return
@@ -95,6 +115,8 @@ def check_startup_code(
             fault = "would run code at every start of Python", _short(unknown[0])
     else:
         fault = _fault_of_name(name, target)
+        within = [name.removeprefix(f"{directory}/") for directory in added if name.startswith(f"{directory}/")]
+        fault = next(filter(None, (_shadow(each, target) for each in within)), fault)
     if fault is not None and not allowances.permit("A12", file.path, file.sha256):
         hint = f"{exclude}; or, if you have read it and trust it, allow it with {remedy(file.sha256)}"
         raise ContentError(f"{where}: {name}", fault[0], got=fault[1], hint=hint, rule="A12")
@@ -106,6 +128,10 @@ def _fault_of_name(name: str, target: Target) -> tuple[str, str | None] | None:
         return "would run at every start of Python", None
     if name.endswith(".egg-link") and "/" not in name:
         return "would lead out of the tree", None
+    return _shadow(name, target)
+
+
+def _shadow(name: str, target: Target) -> tuple[str, str | None] | None:
     module = _MODULE.fullmatch(name)
     if module and is_standard(module["name"], target.python_minor):
         return "would take the place of a module of the standard library", module["name"]

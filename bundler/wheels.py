@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import email.parser
 import hashlib
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from packaging.tags import parse_tag
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 from bundler.allowances import Allowances, remedy
 from bundler.archives import Archive
 from bundler.entry_points import parse_entry_points
 from bundler.records import UNLISTED, Row, parse_record
-from bundler.runtime.errors import ContentError, Faults
+from bundler.runtime.errors import ContentError, Faults, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from bundler.locks import Pin
 
 MAX_METADATA = 16 << 20
+MAX_TAGS = 10_000
+_SHOWN = 400
 _DIST_INFO, _DATA = ".dist-info", ".data"
 _WHEEL_VERSION = re.compile(r"1\.[0-9]+")
 
@@ -80,7 +83,7 @@ class Wheel:
 
         A RECORD that is wrong may be among *allowances*.
         """
-        archive = Archive.open(path)
+        archive = Archive.open(path, name=pin.filename)
         try:
             return cls(archive, pin, warn, allowances or Allowances())
         except BaseException:
@@ -140,7 +143,7 @@ class Wheel:
     def _tags_of_filename(self) -> frozenset[Tag]:
         try:
             name, version, _, tags = parse_wheel_filename(self.filename)
-        except (InvalidWheelFilename, InvalidVersion) as error:
+        except ValueError as error:  # InvalidWheelFilename, InvalidVersion, InvalidTag
             raise self._fault(f"has a file name that is not a wheel's: {error}") from None
         if (name, version) != (self.name, self.version):
             raise self._fault("has the file name of another", want=f"{self.name} {self.version}")
@@ -216,7 +219,7 @@ class Wheel:
         names, versions = metadata.get("name", []), metadata.get("version", [])
         wanted = ([self.name], [self.version])
         if ([canonicalize_name(name) for name in names], [_version(version) for version in versions]) != wanted:
-            got = ascii(" ".join([*names, *versions]))
+            got = ascii(" ".join([*names, *versions]))[:_SHOWN]
             raise self._fault("has METADATA of another", got=got, want=f"{self.name} {self.version}")
 
     def _check_wheel_file(
@@ -224,18 +227,23 @@ class Wheel:
     ) -> None:
         versions = headers.get("wheel-version", [])
         if len(versions) != 1 or not _WHEEL_VERSION.fullmatch(versions[0]):
-            raise self._fault("has a Wheel-Version that is not understood", got=ascii(versions), want="1.0")
+            raise self._fault("has a Wheel-Version that is not understood", got=ascii(versions)[:_SHOWN], want="1.0")
         lines = headers.get("tag", [])
-        if not all(line.count("-") == 2 for line in lines):  # noqa: PLR2004 - interpreter, ABI, platform
-            raise self._fault("has a Tag that is not understood", got=ascii(lines), want="python-abi-platform")
-        inside = frozenset(tag for line in lines for tag in parse_tag(line))
+        # A line stands for every combination of its parts: a few kilobytes could stand for millions of tags.
+        combinations = sum(math.prod(part.count(".") + 1 for part in line.split("-")) for line in lines)
+        if not all(line.count("-") == 2 for line in lines) or combinations > MAX_TAGS:  # noqa: PLR2004 - interpreter, ABI, platform
+            raise self._fault("has a Tag that is not understood", got=ascii(lines)[:_SHOWN], want="python-abi-platform")
+        try:
+            inside = frozenset(tag for line in lines for tag in parse_tag(line))
+        except ValueError as error:  # InvalidTag
+            raise self._fault(f"has a Tag that is not understood: {error}") from None
         if inside == tags:
             return
         got, want = (", ".join(sorted(map(str, some))) or "none" for some in (inside, tags))
         what = "has other tags in WHEEL than in its file name"
         if {(tag.interpreter, tag.abi) for tag in inside}.isdisjoint((tag.interpreter, tag.abi) for tag in tags):
             raise self._fault(what, got=got, want=want)
-        warn(f"{self.filename}: {what}; got {got}, want {want} [A2]")
+        warn(printable(f"{self.filename}: {what}; got {got}, want {want} [A2]"))
 
     def _read_entry_points(self) -> dict[str, dict[str, str]]:
         path = f"{self.dist_info}/entry_points.txt"
@@ -252,5 +260,5 @@ class Wheel:
 def _version(text: str) -> Version | None:
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number of more digits than int() takes
         return None

@@ -48,9 +48,9 @@ _NEWEST = 63  # 6.3, in tenths; readers refuse what needs more
 class Source:
     """A file that is read at offsets, by several threads at once."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file at *path*."""
-        self.name = path.name
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        """Open the file at *path*, which errors call *name*."""
+        self.name = name or path.name
         try:
             self._file = path.open("rb", buffering=0)
             self.size = os.fstat(self._file.fileno()).st_size
@@ -154,6 +154,8 @@ def _read_directory(source: Source) -> tuple[list[Entry], int]:
         entry, at = _parse_central(source, directory, at)
         entries.append(entry)
     total = sum(entry.size for entry in entries)
+    if any(entry.compressed > source.size for entry in entries):
+        raise source.fault("has a member that is larger than the file", "A3")
     if total > MAX_SIZE or (total > BOMB_SIZE and total > BOMB_RATIO * source.size):
         raise source.fault(f"unpacks to {total} bytes from {source.size}", "A6")
     if at != size:

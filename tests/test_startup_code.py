@@ -14,7 +14,7 @@ from bundler.allowances import Allowances, parse_allowed
 from bundler.install import chunks_of, files_of
 from bundler.runtime.errors import ContentError, UsageError
 from bundler.standard_library import is_standard
-from bundler.startup_code import check_startup_code
+from bundler.startup_code import added_directories, check_startup_code
 from bundler.wheels import Wheel
 
 SHIM = (
@@ -37,9 +37,13 @@ def check(tmp_path, files, *, allow=(), version="3.7"):
     path = make_wheel(tmp_path, files=files)
     allowances = Allowances(parse_allowed(allow))
     with Wheel.open(path, pin_of(path), warn=pytest.fail) as wheel:
+        added = set()
+        for file in files_of(wheel):
+            added |= added_directories(file, chunks_of(wheel, file))
         for file in files_of(wheel):
             chunks = chunks_of(wheel, file)
-            check_startup_code(wheel.filename, file, chunks, target=target_of(version), allowances=allowances)
+            target = target_of(version)
+            check_startup_code(wheel.filename, file, chunks, target=target, allowances=allowances, added=added)
     return allowances.used
 
 
@@ -58,6 +62,15 @@ REFUSED = {
     "a module of the standard library": ({"argparse.py": b""}, "standard library; got argparse"),
     "a package of it": ({"json/__init__.py": b""}, "standard library; got json"),
     "an extension of it": ({"math.cpython-37m-x86_64-linux-gnu.so": b""}, "standard library; got math"),
+    "a module of it, in a directory that a .pth adds": (
+        {"lib/json.py": b"", "x.pth": b"# no\nlib\n"},
+        "standard library; got json",
+    ),
+    "a module of it, in a directory that a .pth adds by a detour": (
+        {"a/lib/os/__init__.py": b"", "x.pth": b"./a/../a//lib \r\n"},
+        "standard library; got os",
+    ),
+    "a private module of it": ({"_socket.abi3.so": b""}, "standard library; got _socket"),
     "gone in a later Python": ({"distutils/__init__.py": b""}, "standard library; got distutils"),
 }
 
@@ -115,6 +128,7 @@ def test_a12_what_setuptools_writes_is_known_and_listed(text, tmp_path):
 
 def test_a12_paths_and_comments_need_no_allowance(tmp_path):
     pth = b"lib\n# import os\n  import os\nimportlib_stuff\n"
+    assert check(tmp_path, {"x.pth": b"lib\n../json\n/etc\n.\n", "lib/mine.py": b"", "other/json.py": b""}) == ()
     assert check(tmp_path, {"x.pth": pth, "sub/y.pth": b"import os\n", "json/x.txt": b""}) == ()
 
 
@@ -127,10 +141,12 @@ def test_a12_a_backport_of_a_newer_module_is_no_shadow(tmp_path):
 
 @pytest.mark.parametrize("version", [each for each in VERSIONS if int(each.partition(".")[2]) >= 10])
 def test_the_names_of_the_standard_library_are_those_of_the_interpreter(version):
-    code = "import sys; print([n for n in sorted(sys.stdlib_module_names) if n[0] != '_'])"
+    code = "import sys; print(sorted(sys.stdlib_module_names))"
     names = eval(subprocess.check_output([python(version), "-I", "-c", code]))
     minor = int(version.split(".")[1])
-    elsewhere = {"msilib", "msvcrt", "nt", "winreg", "winsound", "test"}  # not on Linux, or left out on purpose
+    # Not on Linux, or left out on purpose.
+    elsewhere = {"msilib", "msvcrt", "nt", "winreg", "winsound", "test"}
+    elsewhere |= {"_msi", "_overlapped", "_scproxy", "_winapi", "_wmi"}
     assert {name for name in names if not is_standard(name, (3, minor))} - elsewhere == set()
 
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from bundler.packing import decode
-from bundler.runtime.verifying import verify
+from bundler.verification import verify
 
 if TYPE_CHECKING:
     import argparse

@@ -22,6 +22,7 @@ TREE_MANIFEST = ".bundle/manifest.json"
 TREE_CONFIG = ".bundle/config.json"
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
+_NEEDED = 20  # version 2.0 of the format, as we write it
 _END = struct.Struct("<4s4H2LH")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -191,22 +192,25 @@ class Pyz(Carrier):
         directory = self._file.read(start, size)
         members: Dict[str, Any] = {}
         at = 0
-        expected = None
+        expected = 0
         for _ in range(count):
-            (magic, _, _, flags, method, _, _, crc, packed, plain, n, extra, remark, _, _, _, offset) = (
+            (magic, _, needed, flags, method, _, _, crc, packed, plain, n, extra, remark, _, _, _, offset) = (
                 _CENTRAL.unpack_from(directory, at)
             )
             raw_name = directory[at + _CENTRAL.size : at + _CENTRAL.size + n]
             name = raw_name.decode("ascii", "replace")
-            if magic != b"PK\1\2" or flags or method or extra or remark or packed != plain or name in members:
+            other = needed != _NEEDED or flags or method or extra or remark or packed != plain
+            # Readers cut a name at a NUL, or guess its encoding.
+            other = other or not raw_name.isascii() or not name.isprintable()
+            if magic != b"PK\1\2" or other or name in members:
                 raise ContentError(f"{self.path}: {name}", "has a header that no bundle has", rule="A4")
-            if expected is not None and offset != expected:
+            if offset != expected:
                 raise ContentError(f"{self.path}: {name}", "does not follow on the member before it", rule="A4")
             local = _LOCAL.unpack(self._file.read(offset, _LOCAL.size))
             local_name = self._file.read(offset + _LOCAL.size, n)
             if (
                 local[0] != b"PK\3\4"
-                or local[2:4] != (0, 0)
+                or local[1:4] != (_NEEDED, 0, 0)
                 or local[6:] != (crc, plain, plain, n, 0)
                 or local_name != raw_name
             ):
@@ -214,7 +218,7 @@ class Pyz(Carrier):
             members[name] = (offset + _LOCAL.size + n, plain, crc)
             expected = offset + _LOCAL.size + n + plain
             at += _CENTRAL.size + n
-        if at != size or (expected is not None and expected != start):
+        if at != size or expected != start:
             raise self._foreign()
         return members
 

@@ -114,7 +114,7 @@ class Fields:
 
     def at(self, key: str) -> str:
         """Return where *key* stands."""
-        return f"{self.where}.{key}" if self.where else key
+        return f"{self.where}.{key}" if self.where else key or "''"
 
     def get(self, key: str, kind: type) -> Any:  # noqa: ANN401 - of type *kind*
         """Return the field *key*, which must be there and of type *kind* (bool is not int)."""
@@ -320,5 +320,8 @@ class File(NamedTuple):
 def is_tree_path(path: str) -> bool:
     """Tell whether *path* is a plain relative path with ``/`` between its components."""
     return (
-        not any(part in ("", ".", "..") for part in path.split("/")) and not _UNSAFE.search(path) and len(path) <= 1000  # noqa: PLR2004
+        not any(part in ("", ".", "..") for part in path.split("/"))
+        and not _UNSAFE.search(path)
+        and len(path) <= 1000  # noqa: PLR2004
+        and "/.wh." not in "/" + path  # would delete a file where the layer is mounted as an image
     )

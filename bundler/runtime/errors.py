@@ -6,6 +6,8 @@ The library raises these and nothing else on purpose; it never prints and never 
 
 from __future__ import annotations
 
+_LONGEST = 4096  # of a value: a path may have as many
+
 
 class BundleError(Exception):
     """Something failed: network, index, storage, input or output. The root of all errors."""
@@ -36,13 +38,13 @@ class BundleError(Exception):
 
     @property
     def fault(self) -> str:
-        """The error in one line, without the hint."""
-        text = f"{self.where}: {self.what}"
+        """The error in one line, without the hint. Names come from strangers: a terminal must not obey them."""
+        text = f"{_clipped(self.where)}: {self.what}"
         if self.got is not None:
-            text += f"; got {self.got}"
+            text += f"; got {_clipped(self.got)}"
         if self.want is not None:
-            text += f"{';' if self.got is None else ','} want {self.want}"
-        return text if self.rule is None else f"{text} [{self.rule}]"
+            text += f"{';' if self.got is None else ','} want {_clipped(self.want)}"
+        return printable(text if self.rule is None else f"{text} [{self.rule}]")
 
     @property
     def one_line(self) -> str:
@@ -50,7 +52,19 @@ class BundleError(Exception):
         return str(self).replace("\n", "; ")
 
     def __str__(self) -> str:
-        return self.fault if self.hint is None else f"{self.fault}\nhint: {self.hint}"
+        return self.fault if self.hint is None else f"{self.fault}\nhint: {printable(self.hint)}"
+
+
+def _clipped(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
+
+
+def printable(text: str) -> str:
+    """Return *text* with every character but the end of a line escaped that would do more than be seen."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
 
 
 class UsageError(BundleError):

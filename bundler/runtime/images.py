@@ -84,7 +84,7 @@ def load_image(carrier: Carrier, expect: Optional[str] = None) -> Image:
         tree_bytes = read_verified(carrier.member(TREE_PATH), config.tree_digest, config.tree_size)
         index = Index.parse(tree_bytes)
     else:
-        layer = _read_layer_0(carrier.blob(manifest.layers[0].digest), manifest.layers[0])
+        layer = read_layer_0(carrier.blob(manifest.layers[0].digest), manifest.layers[0])
         tree_bytes = layer[config.tree_offset : config.tree_offset + config.tree_size]
         _compare(digest_of(tree_bytes), config.tree_digest, f"{carrier.path}: {TREE_PATH}")
         index = Index.parse(tree_bytes)
@@ -115,9 +115,13 @@ def _slice(layer: bytes, file: File, where: str) -> bytes:
     return data
 
 
-def _read_layer_0(member: Member, descriptor: Descriptor) -> bytes:
+def read_layer_0(member: Member, descriptor: Descriptor) -> bytes:
     """Return the uncompressed bytes of layer 0: one gzip member, nothing behind it, of a bounded size."""
     limit = MAX_TREE + MAX_DOCUMENT
+    if descriptor.size > limit:
+        raise ContentError(
+            member.where, "is too large", got=f"{descriptor.size} bytes", want=f"at most {limit}", rule="B16"
+        )
     data = read_verified(member, descriptor.digest, descriptor.size)
     inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:

@@ -129,7 +129,7 @@ class Index(NamedTuple):
     @classmethod
     def parse(cls, data: bytes, where: str = TREE_PATH) -> Index:
         """Validate the bytes of a ``tree.json``."""
-        fields = Fields(parse_json(data, where, MAX_TREE), "")
+        fields = Fields(Fields(parse_json(data, where, MAX_TREE), where).value, "")
         if fields.get("format", int) != FORMAT:
             raise ContentError(
                 where, "has an unknown format version", got=fields.value["format"], want=FORMAT, rule="B15"

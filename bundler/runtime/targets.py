@@ -27,19 +27,20 @@ class Target(NamedTuple):
     def from_json(cls, value: object, where: str = "target") -> Target:
         """Validate *value*, a JSON object with exactly the fields of this type, all of them strings."""
         if not isinstance(value, dict) or sorted(value) != sorted(cls._fields):
-            got = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
+            got = ", ".join(map(str, value))[:200] if isinstance(value, dict) else type(value).__name__
             raise ContentError(where, "is not a target", got=got, want=", ".join(cls._fields), rule="B15")
         for field, text in value.items():
             if not isinstance(text, str) or not text:
-                raise ContentError(f"{where}.{field}", "is not a name", got=repr(text), want="text", rule="B15")
+                raise ContentError(f"{where}.{field}", "is not a name", got=repr(text)[:80], want="text", rule="B15")
         for field in ("python", "libc_version"):
             parts = value[field].split(".")
             enough = 3 if field == "python" else 2
-            if len(parts) < enough or not all(part.isdigit() for part in parts):
+            # Not isdigit() alone: it takes digits that int() does not.
+            if len(parts) < enough or not all(part.isdigit() and part.isascii() and len(part) < 10 for part in parts):  # noqa: PLR2004
                 raise ContentError(
                     f"{where}.{field}",
                     "is not a complete version",
-                    got=value[field],
+                    got=value[field][:80],
                     want=".".join("XYZ"[:enough]),
                     rule="B15",
                 )

@@ -33,7 +33,7 @@ def _fault_of(data: bytes, raw: int) -> Optional[str]:
         return "no zstd frame"
     descriptor = data[4]
     single = descriptor & 0x20
-    if descriptor & 0x0B:
+    if descriptor & 0x1B:
         return "it uses a dictionary or reserved bits"
     at = 5
     window = 0

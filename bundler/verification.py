@@ -1,0 +1,67 @@
+"""An artifact → every fault in it, as the runtime finds them, and what only other readers of its layers would see."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+from bundler.runtime import verifying
+from bundler.runtime.carriers import open_carrier
+from bundler.runtime.documents import TREE_PATH, File
+from bundler.runtime.errors import ContentError, Faults
+from bundler.runtime.images import load_image
+from bundler.runtime.indexes import Layer
+from bundler.tar_reader import faults_of_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bundler.runtime.carriers import Carrier
+    from bundler.runtime.documents import Descriptor
+    from bundler.runtime.images import Image
+    from bundler.runtime.zstd import Decoder
+
+__all__ = ["verify"]
+
+
+def verify(path: str, expect: str | None = None, *, decode: Decoder, jobs: int = 0) -> verifying.Verdict:
+    """Verify the artifact at *path* as the runtime does, and that its tars hold what its index says (rule C21).
+
+    Raise ``Faults`` with all faults, or the ``BundleError`` that stopped the work.
+    """
+    verdict = verifying.verify(path, expect, decode=decode, jobs=jobs)
+    if verdict.carrier != "tree":
+        with open_carrier(path) as carrier:
+            image = load_image(carrier, verdict.image.digest)
+            faults = _faults_of_tars(image, carrier, decode)
+        if faults:
+            raise Faults(path, faults)
+    return verdict
+
+
+def _faults_of_tars(image: Image, carrier: Carrier, decode: Decoder) -> list[ContentError]:
+    files = {file.path: file for file in image.tree.files}
+    descriptor = image.manifest.layers[0]
+    member = carrier.blob(descriptor.digest)
+    layer_0 = zlib.decompress(member.read(0, descriptor.size), 16 + zlib.MAX_WBITS)
+    faults = _faults_of_layer_0(layer_0, image, files, member.where)
+    for descriptor, layer in zip(image.manifest.layers[1:], image.tree.layers, strict=True):
+        blob = carrier.blob(descriptor.digest)
+        faults += faults_of_layer(_decoded(carrier, descriptor, decode), layer, files, blob.where)
+    return faults
+
+
+def _faults_of_layer_0(data: bytes, image: Image, files: dict[str, File], where: str) -> list[ContentError]:
+    """Compare layer 0, which holds the index itself besides the documents that the index lists."""
+    config = image.config
+    tree = File(TREE_PATH, config.tree_size, config.tree_digest[7:], executable=False, offset=config.tree_offset)
+    documents = (*image.tree.documents, tree)
+    return faults_of_layer([data], Layer(config.diff_ids[0], len(data), documents), files, where)
+
+
+def _decoded(carrier: Carrier, descriptor: Descriptor, decode: Decoder) -> Iterator[bytes]:
+    blob = carrier.blob(descriptor.digest)
+    at = 0
+    for frame in descriptor.frames:
+        yield decode(blob.read(at, frame.size), frame.raw)
+        at += frame.size
