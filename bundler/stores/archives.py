@@ -163,9 +163,9 @@ class ArchiveStore(Store):
                 raise BundleError(self.where, f"cannot be written: {error.strerror}") from error
             self._entries = entries
 
-    def names(self) -> dict[str, Blob]:
+    def names(self) -> list[str]:
         images = [blob for blob in self._entries if self._subject(blob) is None]
-        return {blob.annotations.get(REF_NAME, blob.digest): blob for blob in images}
+        return [blob.annotations.get(REF_NAME, blob.digest) for blob in images]
 
     def remove_name(self, name: str) -> bool:
         raise self._final()

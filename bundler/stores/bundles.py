@@ -52,9 +52,8 @@ class BundleStore(Store):
             return next((blob for blob in images if blob.digest == name), None)
         return images[0] if len(images) == 1 else None
 
-    def names(self) -> dict[str, Blob]:
-        found = self.find(DEFAULT_NAME)
-        return {} if found is None else {DEFAULT_NAME: found}
+    def names(self) -> list[str]:
+        return [] if self.find(DEFAULT_NAME) is None else [DEFAULT_NAME]
 
     def referrers(self, digest: str) -> list[Blob]:
         return [blob for blob in self._entries() if self._subject(blob) == digest]

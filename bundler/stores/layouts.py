@@ -83,7 +83,9 @@ class LayoutStore(Store):
         layout = self.root / "oci-layout"
         if layout.exists():
             return
-        if self.root.is_dir() and any(path.name not in (".partial", "blobs") for path in self.root.iterdir()):
+        # Another process may be making it just now.
+        ours = ("blobs", "oci-layout", "index.json")
+        if self.root.is_dir() and any(name[0] != "." and name not in ours for name in os.listdir(self.root)):
             hint = "name a new or an empty directory"
             raise UsageError(self.where, "is not a store", got="a directory with other files", hint=hint)
         try:
@@ -121,9 +123,9 @@ class LayoutStore(Store):
 
         self._change(change)
 
-    def names(self) -> dict[str, Blob]:
+    def names(self) -> list[str]:
         images = [blob for blob in self._entries() if self._subject(blob) is None]
-        return {blob.annotations.get(REF_NAME, blob.digest): blob for blob in images}
+        return [blob.annotations.get(REF_NAME, blob.digest) for blob in images]
 
     def remove_name(self, name: str) -> bool:
         found: list[str | None] = []

@@ -60,9 +60,9 @@ class MemoryStore(Store):
         with self._lock:
             self._names[name] = manifest
 
-    def names(self) -> dict[str, Blob]:
+    def names(self) -> list[str]:
         with self._lock:
-            return dict(self._names)
+            return list(self._names)
 
     def remove_name(self, name: str) -> bool:
         with self._lock:

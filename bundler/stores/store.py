@@ -71,8 +71,8 @@ class Store(ABC):
         """Let *name* lead to *manifest*, whose bytes are *data*; all that it names is here already."""
 
     @abstractmethod
-    def names(self) -> dict[str, Blob]:
-        """Return every name, and every digest that is kept without one, with its manifest."""
+    def names(self) -> list[str]:
+        """Return every name, and every digest that is kept without one."""
 
     @abstractmethod
     def remove_name(self, name: str) -> bool:

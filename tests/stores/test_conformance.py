@@ -115,10 +115,7 @@ def test_a_name_leads_to_its_manifest_and_can_be_moved(medium, store):
         )
         assert again.find("latest").digest == one.manifest.digest
         assert again.document(found) == two.data
-        assert {name: blob.digest for name, blob in again.names().items()} == {
-            "v1.0": two.manifest.digest,
-            "latest": one.manifest.digest,
-        }
+        assert sorted(again.names()) == ["latest", "v1.0"]
 
 
 def test_a_manifest_is_found_by_its_digest(store):
@@ -153,7 +150,7 @@ def test_what_refers_to_a_manifest_is_found(medium, store):
         assert {blob.artifact_type for blob in found} == {signatures[0].manifest.artifact_type}
         assert again.document(found[0]) in [item.data for item in signatures]
         assert again.referrers(other.manifest.digest) == []
-        assert set(again.names()) >= {"one", "two"}
+        assert sorted(again.names()) == ["one", "two"]
 
 
 def test_an_empty_store_has_nothing(store):
@@ -162,7 +159,7 @@ def test_an_empty_store_has_nothing(store):
     assert store.has([blob]) == set()
     assert store.find("latest") is None
     assert store.find(made.manifest.digest) is None
-    assert store.names() == {}
+    assert store.names() == []
     assert store.referrers(made.manifest.digest) == []
     with pytest.raises(ContentError, match="missing"):
         content(store, blob)
