@@ -141,8 +141,8 @@ class Compiler:
 
     def pyc_path(self, path: str) -> str:
         """Return where the ``.pyc`` of the source *path* belongs."""
-        directory, _, name = path.rpartition("/")
-        return f"{directory}/__pycache__/{name.removesuffix('.py')}.{self._cache_tag}.pyc"
+        directory, slash, name = path.rpartition("/")
+        return f"{directory}{slash}__pycache__/{name.removesuffix('.py')}.{self._cache_tag}.pyc"
 
 
 def find_compiler(

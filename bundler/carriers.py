@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import bundler.runtime
-from bundler.runtime.carriers import LAYOUT, Carrier, Member, open_carrier
+from bundler.launch import PROGRAM, program
+from bundler.runtime.carriers import LAYOUT, Carrier, Member, member_of, open_carrier
 from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, to_json
 from bundler.runtime.errors import BundleError, ContentError
 from bundler.runtime.images import load_image
@@ -28,25 +28,11 @@ from bundler.zips import LIMIT, ZipWriter, zip_size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bundler.bytecode import Compiler
     from bundler.images import Image
     from bundler.runtime.zstd import Decoder
 
 Format = Literal["pyz", "packed", "tree"]
 _CHUNK = 1 << 20
-
-_MAIN = b"""\
-import os
-import sys
-
-if sys.version_info < (3, 7):
-    sys.exit("error: this bundle needs Python 3.7 or newer, not %d.%d" % sys.version_info[:2])
-sys.dont_write_bytecode = True
-
-from bundle_runtime.cli import main
-
-sys.exit(main(os.path.dirname(os.path.abspath(__file__))))
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +66,9 @@ def write_carrier(
     force: bool,
     decode: Decoder,
     jobs: int,
-    compiler: Compiler | None = None,
 ) -> int:
     """Write *image* to *out*; return how many bytes the artifact has.
 
-    With a *compiler* the runtime inside is compiled for the target, too, which halves the time that it takes to import.
     Raise ``BundleError`` if *out* is there already and not to be replaced (*force*), or cannot be written.
     """
     out = out.absolute()
@@ -92,7 +76,7 @@ def write_carrier(
     try:
         if form == "tree":
             return _write_tree(image, out, force=force, decode=decode, jobs=jobs)
-        members = _members(image, _runtime(form, compiler))
+        members = _members(image, form)
         return _write_pyz(members, out) if form == "pyz" else _write_packed(members, out, force=force)
     except OSError as error:
         raise BundleError(out, f"cannot be written: {error.strerror}", hint="nothing was left behind") from error
@@ -120,19 +104,7 @@ def check_output(out: Path, *, form: Format, force: bool) -> None:
             ) from None
 
 
-def _runtime(form: Format, compiler: Compiler | None) -> dict[str, bytes]:
-    """Return the modules of the runtime, and their ``.pyc`` where an interpreter looks for them."""
-    directory = Path(bundler.runtime.__file__).parent
-    sources = {f"bundle_runtime/{path.name}": path.read_bytes() for path in sorted(directory.glob("*.py"))}
-    files = dict(sources)
-    if compiler is not None:
-        for path, data in zip(sources, compiler.submit(list(sources.items())).result(), strict=True):
-            # Inside a zip they stand beside their sources; another Python than the target takes the sources.
-            files[path + "c" if form == "pyz" else compiler.pyc_path(path)] = data
-    return files
-
-
-def _members(image: Image, runtime: Mapping[str, bytes]) -> dict[str, _Content]:
+def _members(image: Image, form: Format) -> dict[str, _Content]:
     """Return the members of a packed artifact: the program first, then the image."""
     index = {
         "schemaVersion": 2,
@@ -141,8 +113,8 @@ def _members(image: Image, runtime: Mapping[str, bytes]) -> dict[str, _Content]:
             {"mediaType": MANIFEST_TYPE, "digest": image.digest, "size": len(_bytes_of(image, image.digest))}
         ],
     }
-    named: dict[str, bytes] = {"__main__.py": _MAIN, "index.json": to_json(index), "oci-layout": LAYOUT}
-    named.update(runtime)
+    named: dict[str, bytes] = {PROGRAM: program(), "index.json": to_json(index), "oci-layout": LAYOUT}
+    named.update((member_of(path, form), data) for path, data in image.documents.items() if member_of(path, form))
     members = {name: _Content(data, len(data), zlib.crc32(data)) for name, data in sorted(named.items())}
     for digest, data in sorted(image.blobs.items()):
         if isinstance(data, bytes):

@@ -21,12 +21,14 @@ from bundler.decoders import decoder_for
 from bundler.fetch import fetch
 from bundler.images import assemble
 from bundler.indexes import IndexOptions, index_options
+from bundler.launch import launch_files
 from bundler.layers import LayerBuilder, Settings, plan_layers
 from bundler.reporters import Reporter
 from bundler.resolve import resolve
 from bundler.runtime.errors import UsageError
 from bundler.runtime.frames import processors
 from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
+from bundler.runtime.sites import SITE_PACKAGES
 from bundler.targets import needed_libc
 
 if TYPE_CHECKING:
@@ -129,6 +131,7 @@ def create(
         documents = {LOCK_PATH: locked.to_embedded_toml().encode()}
         if decoder is not None:
             documents[DECODER_PATH] = decoder
+        documents.update((f"{SITE_PACKAGES}/{path}", data) for path, data in launch_files(compiler).items())
         image = assemble(
             layers,
             target=options.target,
@@ -136,7 +139,7 @@ def create(
             bytecode=compiler.version if compiler else None,
             documents=documents,
         )
-        size = write_carrier(image, out, form=form, force=force, decode=decode, jobs=jobs, compiler=compiler)
+        size = write_carrier(image, out, form=form, force=force, decode=decode, jobs=jobs)
         clock.lap("carrier")
     return Bundle(
         path=out,

@@ -1,6 +1,7 @@
 """Layers and documents → an OCI image: the blobs that every carrier holds, under their digests.
 
-* Layer 0 is the gzip of a tar of ``.bundle/``: the documents, then ``tree.json``, which lists them.
+* Layer 0 is the gzip of a tar of the documents (``.bundle/`` and what makes a tree mount itself), then ``tree.json``,
+  which lists them.
 * The image config is a real one, so that registries and container engines take the image as it is.
 * Everything follows from the arguments: the same layers and documents give the same bytes.
 """
@@ -24,7 +25,7 @@ from bundler.runtime.documents import (
     digest_of,
     to_json,
 )
-from bundler.runtime.indexes import Index, Layer
+from bundler.runtime.indexes import Index, Layer, directories_of
 from bundler.tars import END, padding, tar_header
 
 if TYPE_CHECKING:
@@ -42,13 +43,15 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 class Image:
     """A complete image.
 
-    *blobs* maps digests to bytes or to the file that holds them; *crcs* has the CRC-32 of each of those files.
+    *documents* are the files of layer 0 but ``tree.json``; *blobs* maps digests to bytes or to the file that holds
+    them; *crcs* has the CRC-32 of each of those files.
     """
 
     digest: str
     tree_digest: str
     tree: Index
     manifest: Manifest
+    documents: Mapping[str, bytes]
     blobs: Mapping[str, bytes | Path]
     crcs: Mapping[str, int]
 
@@ -67,7 +70,7 @@ def assemble(
     bytecode: str | None,
     documents: Mapping[str, bytes],
 ) -> Image:
-    """Join *layers* to an image; *documents* maps paths in ``.bundle/`` to their bytes."""
+    """Join *layers* to an image; *documents* maps paths of layer 0 to their bytes."""
     tar, listed = _tar_of_documents(documents)
     index = Index(
         target=target,
@@ -80,6 +83,7 @@ def assemble(
             )
         ),
         console_scripts=dict(sorted(pair for layer in layers for pair in layer.console_scripts.items())),
+        allowances=tuple(sorted({item for layer in layers for item in layer.allowances})),
         layers=_merged(layers),
         documents=listed,
     )
@@ -115,6 +119,7 @@ def assemble(
         tree_digest=digest_of(tree),
         tree=index,
         manifest=manifest,
+        documents=documents,
         blobs=blobs,
         crcs={layer.packed.descriptor.digest: layer.packed.crc for layer in layers},
     )
@@ -122,7 +127,7 @@ def assemble(
 
 def _tar_of_documents(documents: Mapping[str, bytes]) -> tuple[bytes, tuple[File, ...]]:
     """Return a tar of *documents* without its end, and where each of them lies in it."""
-    tar = tar_header(".bundle", directory=True)
+    tar = b"".join(tar_header(path, directory=True) for path in directories_of([*documents, TREE_PATH]))
     files = []
     for path, data in sorted(documents.items()):
         tar += tar_header(path, len(data))

@@ -20,7 +20,8 @@ from bundler.entry_points import launcher, scripts_of
 from bundler.paths import folded
 from bundler.records import record_text
 from bundler.runtime.errors import ContentError
-from bundler.runtime.indexes import SITE_PACKAGES, directories_of
+from bundler.runtime.indexes import directories_of
+from bundler.runtime.sites import SITE_PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import zstandard
 from packaging.requirements import InvalidRequirement, Requirement
 
+from bundler.allowances import Allowances
 from bundler.entry_points import scripts_of
 from bundler.install import chunks_of, files_of
 from bundler.packing import BuiltLayer, Packed, Packer
@@ -25,7 +26,8 @@ from bundler.paths import folded
 from bundler.records import record_text
 from bundler.runtime.documents import MAX_DOCUMENT, MAX_LAYERS, Descriptor, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError, UsageError
-from bundler.runtime.indexes import Distribution, Layer, directories_of
+from bundler.runtime.indexes import ALLOWED, Allowance, Distribution, Layer, directories_of
+from bundler.startup_code import check_startup_code
 from bundler.targets import UNKNOWN_MARKERS, depends_on_the_unknown
 from bundler.version import __version__
 from bundler.wheels import Wheel
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from bundler.locks import Pin
     from bundler.runtime.targets import Target
 
-LAYER_FORMAT = 1
+LAYER_FORMAT = 2
 BIG_WHEEL = 1 << 20
 GROUPS = 8
 MAX_SOURCE = 16 << 20
@@ -50,11 +52,15 @@ BATCH = 64  # sources compiled together; the bytes of the .pyc depend on it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the bytes of a layer depend on besides its wheels. *frame_size* is in bytes."""
+    """What the bytes of a layer depend on besides its wheels. *frame_size* is in bytes.
+
+    *allow* holds the sha256s of the files and wheels that may break a rule; no byte depends on it.
+    """
 
     level: int = 7
     frame_size: int = 16 << 20
     exclude: tuple[str, ...] = ()
+    allow: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +138,12 @@ class LayerBuilder:
     def cached(self, plan: LayerPlan) -> BuiltLayer | None:
         """Return the layer of *plan* if it is in the cache."""
         directory = self._cache.layer(self._key(plan))
-        return None if directory is None else _read_built(plan.name, directory, cached=True)
+        layer = None if directory is None else _read_built(plan.name, directory, cached=True)
+        if layer is None or any(
+            item.why == ALLOWED and item.sha256 not in self._settings.allow for item in layer.allowances
+        ):
+            return None  # what was allowed then has to be allowed now
+        return layer
 
     def build(self, plan: LayerPlan, wheels: Mapping[Pin, Path]) -> BuiltLayer:
         """Build the layer of *plan* from the wheel files in *wheels*, and put it into the cache."""
@@ -145,7 +156,11 @@ class LayerBuilder:
 
     def _build(self, plan: LayerPlan, wheels: Mapping[Pin, Path]) -> BuiltLayer:
         with ExitStack() as stack:
-            opened = [stack.enter_context(Wheel.open(wheels[pin], pin, warn=self._warn)) for pin in plan.pins]
+            allowances = Allowances(self._settings.allow)
+            opened = [
+                stack.enter_context(Wheel.open(wheels[pin], pin, warn=self._warn, allowances=allowances))
+                for pin in plan.pins
+            ]
             for wheel in opened:
                 _check_requirements(wheel, self._target)
             new = stack.enter_context(self._cache.new_layer(self._key(plan)))
@@ -158,9 +173,10 @@ class LayerBuilder:
                     ahead=self._ahead,
                 )
                 content = _Content(opened, self._settings.exclude, self._compiler, self._stopped)
+                content.check(self._target, allowances)
                 content.pack(packer)
                 packed = packer.finish()
-            (new.path / "layer.json").write_bytes(to_json(_to_json(packed, content)))
+            (new.path / "layer.json").write_bytes(to_json(_to_json(packed, content, allowances)))
             built = _read_built(plan.name, new.publish(), cached=False)
         if built is None:
             raise BundleError(plan.name, "cannot be read back from the cache", hint="bundle cache clear")
@@ -226,6 +242,12 @@ class _Content:
         path = self._compiler.pyc_path(file.path)
         excluded = any(fnmatch.fnmatchcase(path, glob) for glob in self._exclude)
         return path if 0 < file.size <= MAX_SOURCE and not excluded else None
+
+    def check(self, target: Target, allowances: Allowances) -> None:
+        """Refuse startup code that is neither known nor allowed (rule A12)."""
+        for number, file in self._files:
+            wheel = self.wheels[number]
+            check_startup_code(wheel.filename, file, chunks_of(wheel, file), target=target, allowances=allowances)
 
     def pack(self, packer: Packer) -> None:
         """Put everything into *packer*."""
@@ -295,7 +317,7 @@ def conflict(path: str, first: str, second: str) -> ContentError:
     )
 
 
-def _to_json(packed: Packed, content: _Content) -> dict[str, Any]:
+def _to_json(packed: Packed, content: _Content, allowances: Allowances) -> dict[str, Any]:
     owners = content.owners_of(packed)
     sizes = [
         sum(file.size for file, owner in zip(packed.files, owners, strict=True) if owner == n)
@@ -312,6 +334,7 @@ def _to_json(packed: Packed, content: _Content) -> dict[str, Any]:
             )._asdict()
             for n, wheel in enumerate(content.wheels)
         ],
+        "allowances": [item._asdict() for item in allowances.used],
         "console_scripts": {
             name: value
             for wheel in content.wheels
@@ -339,6 +362,7 @@ def _read_built(name: str, directory: Path, *, cached: bool) -> BuiltLayer | Non
             owners=tuple(fields.get("owners", list)),
             distributions=tuple(Distribution.from_fields(item) for item in fields.items("distributions")),
             console_scripts=fields.get("console_scripts", dict),
+            allowances=tuple(Allowance.from_fields(item) for item in fields.items("allowances")),
             blob=directory / "blob",
             cached=cached,
         )

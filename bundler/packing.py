@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
     from pathlib import Path
 
-    from bundler.runtime.indexes import Distribution
+    from bundler.runtime.indexes import Allowance, Distribution
 
 _local = threading.local()
 
@@ -51,6 +51,7 @@ class BuiltLayer:
     owners: tuple[int, ...]
     distributions: tuple[Distribution, ...]
     console_scripts: Mapping[str, str]
+    allowances: tuple[Allowance, ...]
     blob: Path
     cached: bool
 

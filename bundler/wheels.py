@@ -19,9 +19,10 @@ from packaging.tags import parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from bundler.allowances import Allowances, remedy
 from bundler.archives import Archive
 from bundler.entry_points import parse_entry_points
-from bundler.records import parse_record
+from bundler.records import UNLISTED, Row, parse_record
 from bundler.runtime.errors import ContentError, Faults
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
     from bundler.locks import Pin
-    from bundler.records import Row
 
 MAX_METADATA = 16 << 20
 _DIST_INFO, _DATA = ".dist-info", ".data"
@@ -54,7 +54,7 @@ class Wheel:
     ``entries`` are its files but RECORD; ``requires`` the Requires-Dist lines; ``entry_points`` group → name → value.
     """
 
-    def __init__(self, archive: Archive, pin: Pin, warn: Callable[[str], None]) -> None:
+    def __init__(self, archive: Archive, pin: Pin, warn: Callable[[str], None], allowances: Allowances) -> None:
         """Check everything that can be checked without reading the contents."""
         self.name, self.version, self.filename, self.sha256 = pin.name, pin.version, pin.filename, pin.sha256
         self._archive = archive
@@ -62,7 +62,7 @@ class Wheel:
         self.dist_info = self._find_dist_info()
         self.data_prefix = self.dist_info.removesuffix(_DIST_INFO) + _DATA + "/"
         self._check_data()
-        self._rows = self._read_record(warn)
+        self._rows = self._read_record(warn, allowances)
         metadata = self._headers("METADATA")
         self._check_metadata(metadata)
         self.requires: tuple[str, ...] = tuple(metadata.get("requires-dist", ()))
@@ -75,11 +75,14 @@ class Wheel:
         )
 
     @classmethod
-    def open(cls, path: Path, pin: Pin, *, warn: Callable[[str], None]) -> Wheel:
-        """Open the wheel at *path*, which must be that of *pin*; raise ``ContentError`` if it breaks a rule."""
+    def open(cls, path: Path, pin: Pin, *, warn: Callable[[str], None], allowances: Allowances | None = None) -> Wheel:
+        """Open the wheel at *path*, which must be that of *pin*; raise ``ContentError`` if it breaks a rule.
+
+        A RECORD that is wrong may be among *allowances*.
+        """
         archive = Archive.open(path)
         try:
-            return cls(archive, pin, warn)
+            return cls(archive, pin, warn, allowances or Allowances())
         except BaseException:
             archive.close()
             raise
@@ -110,7 +113,7 @@ class Wheel:
                 "is not what RECORD promises",
                 got=f"{row.algorithm}={hasher.hexdigest()}",
                 want=f"{row.algorithm}={row.digest.hex()}",
-                hint="the wheel is damaged, or was changed without its RECORD; ask its author for a new one",
+                hint=self._remedy(),
                 rule="A9",
             )
 
@@ -159,9 +162,12 @@ class Wheel:
             if slash and top.lower().endswith(_DATA) and top + "/" != self.data_prefix:
                 raise self._fault("has a .data directory of another", got=top, want=self.data_prefix[:-1], rule="A10")
 
-    def _read_record(self, warn: Callable[[str], None]) -> dict[str, Row]:
+    def _read_record(self, warn: Callable[[str], None], allowances: Allowances) -> dict[str, Row]:
         path = f"{self.dist_info}/RECORD"
         self._check_present(path, "A9")
+        if allowances.permit("A9", self.filename, self.sha256):
+            warn(f"{self.filename}: its RECORD is not looked at, as was allowed [A9]")
+            return self._actual_rows()
         rows, warnings, faults = parse_record(
             b"".join(self._archive.chunks(self._archive.members[path])),
             {name: member.size for name, member in self._archive.members.items()},
@@ -169,11 +175,29 @@ class Wheel:
             dist_info=self.dist_info,
         )
         if faults:
+            faults[-1].hint = self._remedy()
             raise Faults(self.filename, faults) if len(faults) > 1 else faults[0]
         if warnings:
             more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
             warn(warnings[0] + more)
         return rows
+
+    def _actual_rows(self) -> dict[str, Row]:
+        """Return what RECORD should say: the wheel as a whole is what the lock names, by its sha256."""
+        rows = {}
+        for path, member in self._archive.members.items():
+            if path not in {f"{self.dist_info}/{name}" for name in UNLISTED}:
+                hasher = hashlib.sha256()
+                for chunk in self._archive.chunks(member):
+                    hasher.update(chunk)
+                rows[path] = Row("sha256", hasher.digest(), member.size)
+        return rows
+
+    def _remedy(self) -> str:
+        return (
+            "the wheel is damaged, or was changed without its RECORD: choose another version, or ask its author;"
+            f" if it was published like this and you trust it, {remedy(self.sha256)}"
+        )
 
     def _headers(self, name: str) -> dict[str, list[str]]:
         """Return the headers of a file in ``.dist-info``, by name in lower case."""

@@ -16,6 +16,12 @@ def _own_caches(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("BUNDLE_CACHE", str(tmp_path_factory.mktemp("trees")))
 
 
+@pytest.fixture(scope="session")
+def builder_cache(tmp_path_factory):
+    """One cache for all tests of a run, kept between runs where that is asked for: wheels are large."""
+    return Path(os.environ.get("BUNDLER_TEST_CACHE") or tmp_path_factory.getbasetemp().parent / "builder-cache")
+
+
 @pytest.fixture
 def decode():
     return lambda data, raw: zstandard.ZstdDecompressor().decompress(data, max_output_size=raw)

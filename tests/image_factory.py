@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from bundler.images import Image, assemble
+from bundler.launch import launch_files
 from bundler.packing import BuiltLayer, Packer
 from bundler.runtime.indexes import DECODER_PATH, Distribution, directories_of
 from bundler.runtime.targets import Target, this_target
@@ -47,6 +48,7 @@ def make_layer(directory: Path, name: str, files: Mapping[str, bytes], *, frame_
         owners=(0,) * len(files),
         distributions=(distribution,),
         console_scripts={},
+        allowances=(),
         blob=blob,
         cached=False,
     )
@@ -65,6 +67,7 @@ def make_image(
     documents = {".bundle/pylock.toml": b"# a lock\n"}
     if decoder is not None:
         documents[DECODER_PATH] = decoder
+    documents.update((f"site-packages/{path}", data) for path, data in launch_files(None).items())
     return assemble(
         tuple(make_layer(directory, f"layer{n}", files, frame_size=frame_size) for n, files in enumerate(layers)),
         target=target,

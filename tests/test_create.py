@@ -107,7 +107,8 @@ def test_the_installed_record_lists_exactly_what_is_there(locked, cache, tmp_pat
             else:
                 assert file == dist_info / "RECORD"
     there = {str(path) for path in (tmp_path / "tree").rglob("*") if path.is_file() and ".bundle" not in path.parts}
-    assert set(listed) == there
+    own = {path for path in there if "/site-packages/bundle_runtime/" in path or "sitecustomize." in path}
+    assert set(listed) == there - own
     assert any(path.endswith(".cpython-37.pyc") for path in there)
 
 
@@ -220,7 +221,7 @@ def test_exclude_leaves_files_out_of_tree_and_record(locked, cache, tmp_path):
     bundle = create(locked, tmp_path / "tree", form="tree", options=options(cache, settings=settings))
     assert not (bundle.path / "site-packages/beta/data.txt").exists()
     assert "data.txt" not in (bundle.path / "site-packages/beta-2.0.dist-info/RECORD").read_text()
-    assert not list(bundle.path.rglob("*.pyc"))
+    assert not list(bundle.path.glob("site-packages/beta/**/*.pyc"))
     verify(str(bundle.path), bundle.digest)
 
 

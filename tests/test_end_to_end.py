@@ -6,14 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import REQUIREMENTS, ROOT, bundle, create, without_network
 from interpreters import VERSIONS, python, target_of
 
-ROOT = Path(__file__).parent.parent
-REQUIREMENTS = ROOT / "fixtures" / "requirements"
 FIT = """
 import pandas, sklearn.ensemble, lightgbm, scipy.stats, numpy
 frame = pandas.DataFrame(numpy.random.RandomState(0).rand(200, 4), columns=list("abcd"))
@@ -27,33 +25,9 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
 @pytest.fixture(scope="session")
-def builder_cache(tmp_path_factory):
-    """One cache for all tests of a run, kept between runs where that is asked for: wheels are large."""
-    return Path(os.environ.get("BUNDLER_TEST_CACHE") or tmp_path_factory.getbasetemp().parent / "builder-cache")
-
-
-def bundle(*arguments, builder=sys.executable, **options):
-    command = [builder, "-c", "import sys; from bundler.cli import main; sys.exit(main())", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
-
-
-def create(out, *arguments, cache, **options):
-    answer = bundle("create", "--json", "-o", out, "--cache-dir", cache, *arguments, **options)
-    assert answer.returncode == 0, answer.stderr
-    return json.loads(answer.stdout)
-
-
-@pytest.fixture(scope="session")
 def sklearn(tmp_path_factory, builder_cache):
     out = tmp_path_factory.mktemp("sklearn") / "deps.pyz"
     return out, create(out, "-r", REQUIREMENTS / "sklearn.txt", cache=builder_cache)
-
-
-def without_network(*command, **options):
-    """Run *command* where there is no interface but loopback, as a user that owns nothing."""
-    return subprocess.run(
-        ["unshare", "-rn", *map(str, command)], capture_output=True, text=True, check=False, timeout=300, **options
-    )
 
 
 def test_a_model_is_fitted_and_used_with_no_network(sklearn, tmp_path):

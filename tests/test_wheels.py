@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wheel_factory import make_wheel, pin_of
 
+from bundler.allowances import Allowances
 from bundler.entry_points import parse_entry_points, scripts_of
 from bundler.records import parse_record, record_text
 from bundler.runtime.errors import ContentError, Faults
@@ -233,6 +234,22 @@ def test_a9_all_faults_are_reported_at_once(tmp_path):
     text = str(caught.value)
     assert len(caught.value.faults) == 3
     assert all(name in text for name in ("a.py", "b.py", "gone.py"))
+
+
+@pytest.mark.parametrize("what", [what for rule, what in REFUSED if rule == "A9" and what != "no RECORD"])
+def test_a9_a_wrong_record_can_be_allowed_for_one_wheel(what, tmp_path):
+    path = make_wheel(tmp_path, **REFUSED["A9", what][0])
+    pin = pin_of(path)
+    with pytest.raises(ContentError) as caught:
+        read_all(path, warn=lambda _: None)
+    assert f"--allow sha256:{pin.sha256}" in str(caught.value)
+    warnings = []
+    allowances = Allowances(frozenset([pin.sha256]))
+    with Wheel.open(path, pin, warn=warnings.append, allowances=allowances) as wheel:
+        contents = {entry.path: b"".join(wheel.chunks(entry)) for entry in wheel.entries}
+        assert all(hashlib.sha256(contents[e.path]).hexdigest() == e.sha256 for e in wheel.entries)
+    assert len(warnings) == 1
+    assert [(item.rule, item.name) for item in allowances.used] == [("A9", path.name)]
 
 
 def test_contents_are_not_read_when_a_wheel_is_opened(tmp_path):

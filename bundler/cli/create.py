@@ -7,18 +7,19 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bundler.azureml import deployment_of, keep_in_upload, settings_text
 from bundler.cli.options import add_cache, add_indexes, add_requirements, add_target, create_options
 from bundler.cli.progress import counted, progress
-from bundler.create import create, lock
+from bundler.create import Bundle, create, lock
 from bundler.locks import Lock
 from bundler.outputs import read_text
 from bundler.runtime.errors import UsageError
+from bundler.wheelhouses import Wheelhouse, create_wheelhouse
 
 if TYPE_CHECKING:
     import argparse
 
-    from bundler.carriers import Format
-    from bundler.create import Bundle
+    from bundler.azureml import Form
 
 NAME = "create"
 HELP = "make a bundle for a target: resolve, fetch, install, compress, hash"
@@ -30,14 +31,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lock", metavar="FILE", type=Path, help="take the pins of this pylock.toml instead")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the bundle to write")
     parser.add_argument(
-        "--format", choices=("pyz", "packed", "tree"), help="one file, a few files, or unpacked (default: pyz)"
+        "--format",
+        choices=("pyz", "packed", "tree", "wheelhouse"),
+        default="pyz",
+        help="one file, a few files, unpacked, or wheels for the target's own pip (default: pyz)",
     )
     parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--azureml", action="store_true", help="print the settings of an Azure ML deployment as well")
+    parser.add_argument(
+        "--score-dir", metavar="DIR", type=Path, help="where the entry script lies, for --azureml (default: beside OUT)"
+    )
     add_target(parser)
     group = parser.add_argument_group("contents")
     group.add_argument("--exclude", metavar="GLOB", action="append", default=[], help="leave out files of the tree")
+    group.add_argument(
+        "--allow",
+        metavar="SHA256",
+        action="append",
+        default=[],
+        help="accept the one file or wheel with this sha256 though it breaks a rule, as its error has offered",
+    )
     group.add_argument(
         "--compile",
         choices=("auto", "require", "never"),
@@ -69,12 +84,13 @@ def _jobs(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    form: Format = options.format or "pyz"
+    form: Form = options.format
     if options.output.suffix == ".pyz" and form != "pyz":
         raise UsageError(options.output, "is the name of a .pyz, which is another format", got=f"--format {form}")
     if options.lock and (options.requirements or options.requirement or options.constraint):
         raise UsageError("--lock", "takes the place of requirements", hint="give either a lock or requirements")
     settings = create_options(options)
+    made: Bundle | Wheelhouse
     with progress(quiet=options.quiet or options.json) as reporter:
         if options.lock:
             locked = Lock.from_toml(read_text(options.lock), options.lock, settings.target)
@@ -86,29 +102,45 @@ def run(options: argparse.Namespace) -> int:
                 options=settings,
                 reporter=reporter,
             )
-        bundle = create(locked, options.output, form=form, options=settings, force=options.force, reporter=reporter)
+        if form == "wheelhouse":
+            made = create_wheelhouse(locked, options.output, options=settings, force=options.force, reporter=reporter)
+        else:
+            made = create(locked, options.output, form=form, options=settings, force=options.force, reporter=reporter)
+    ignore_file = keep_in_upload(options.output)
+    deployment = deployment_of(options.output, form, made.digest, options.score_dir) if options.azureml else None
     if options.json:
-        print(json.dumps(to_json(bundle), indent=2))
+        facts = {**to_json(made), "amlignore": str(ignore_file) if ignore_file else None}
+        if deployment is not None:
+            facts["environment_variables"] = deployment.variables
+        print(json.dumps(facts, indent=2))
     else:
-        _show(bundle)
+        _show(made) if isinstance(made, Bundle) else _show_wheelhouse(made)
+        if ignore_file is not None:
+            print(f"wrote {ignore_file}: an upload to Azure ML would have dropped a part of the bundle")
+        if deployment is not None:
+            print(settings_text(deployment))
     return 0
 
 
-def to_json(bundle: Bundle) -> dict[str, Any]:
+def to_json(made: Bundle | Wheelhouse) -> dict[str, Any]:
     """Return what ``--json`` prints. Sizes are in bytes."""
+    facts = {
+        "path": str(made.path),
+        "size": made.size,
+        "digest": made.digest,
+        "target": made.lock.target.to_json(),
+        "packages": [{"name": pin.name, "version": str(pin.version), "wheel": pin.filename} for pin in made.lock.pins],
+    }
+    return {**facts, **_bundle_to_json(made)} if isinstance(made, Bundle) else {**facts, "format": "wheelhouse"}
+
+
+def _bundle_to_json(bundle: Bundle) -> dict[str, Any]:
     return {
-        "path": str(bundle.path),
         "format": bundle.form,
-        "size": bundle.size,
-        "digest": bundle.digest,
         "tree_digest": bundle.tree_digest,
-        "target": bundle.lock.target.to_json(),
         "bytecode": bundle.bytecode,
         "tree_size": bundle.tree_size,
         "files": bundle.files,
-        "packages": [
-            {"name": pin.name, "version": str(pin.version), "wheel": pin.filename} for pin in bundle.lock.pins
-        ],
         "layers": [
             {
                 "name": layer.name,
@@ -138,3 +170,12 @@ def _show(bundle: Bundle) -> None:
     else:
         print(f"  {python} {path} verify --expect {bundle.digest}")
         print(f"  {python} {path} run --expect {bundle.digest} -- python your_program.py")
+
+
+def _show_wheelhouse(wheelhouse: Wheelhouse) -> None:
+    path = shlex.quote(str(wheelhouse.path))
+    print(f"{wheelhouse.path}: {wheelhouse.size / 1e6:.1f} MB, {counted(len(wheelhouse.lock.pins), 'wheel')}")
+    print(f"  target       {wheelhouse.lock.target}")
+    print(f"  digest       {wheelhouse.digest} (of requirements.txt, which names every wheel by its sha256)")
+    print("next, where it is to run (a bundle starts faster, and is verified file by file):")
+    print("  python{}.{} -m pip install -r {}".format(*wheelhouse.lock.target.python_minor, f"{path}/requirements.txt"))

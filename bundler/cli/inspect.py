@@ -41,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
     width = max((len(item.name) for item in index.distributions), default=0)
     for item in index.distributions:
         print(f"  {item.name:<{width}}  {item.version:<12} {item.size / 1e6:>8.1f} MB  {item.wheel}")
+    for allowance in index.allowances:
+        print(f"{allowance.why}: {allowance.name} [{allowance.rule}] sha256:{allowance.sha256}")
     return 0
 
 
@@ -56,6 +58,7 @@ def _to_json(image: Image) -> dict[str, Any]:
         "size": sum(file.size for file in index.files),
         "distributions": [item._asdict() for item in index.distributions],
         "console_scripts": index.console_scripts,
+        "allowances": [item._asdict() for item in index.allowances],
         "layers": [
             {"digest": layer.digest, "size": layer.size, "frames": len(layer.frames)} for layer in image.manifest.layers
         ],

@@ -7,6 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.allowances import parse_allowed
 from bundler.caches import Cache
 from bundler.create import Options
 from bundler.indexes import index_options
@@ -64,7 +65,7 @@ def create_options(options: argparse.Namespace) -> Options:
     """Return how to create, from the options of ``lock`` or ``create``."""
     settings = Settings()
     if hasattr(options, "level"):
-        settings = Settings(level=options.level, exclude=tuple(options.exclude))
+        settings = Settings(level=options.level, exclude=tuple(options.exclude), allow=parse_allowed(options.allow))
     return Options(
         target=find_target(options.target, options.python, options.platform),
         indexes=cache(

@@ -1,9 +1,11 @@
 """A bundle at boot: from a carrier to a verified tree on disk, doing no more work than needed.
 
-* A tree is taken as it is if it was unpacked and verified since the system started; after a restart every byte of it
-  is hashed again; a tree that has changed is unpacked anew.
+* ``BUNDLE_VERIFY`` is the policy for a tree that is there already: ``boot`` (default) takes it as it is if it was
+  verified since the system started, ``always`` hashes every byte again, ``never`` takes it whenever it is complete.
+  Whatever the policy, what is unpacked is verified, and a tree that has changed is unpacked anew.
+* A tree that is used where it lies is verified there; nothing has to be written for it.
 * Processes that start together do the work once: one unpacks, the others wait for it.
-* Everything that was decided goes into a report, a plain dict that ``--report`` writes as JSON.
+* Everything that was decided goes into a report, a plain dict that ``BUNDLE_REPORT`` and ``--report`` write as JSON.
 """
 
 from __future__ import annotations
@@ -11,15 +13,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, MutableMapping, Optional, Tuple
 
+from . import markers
 from .carriers import Carrier, open_carrier
-from .documents import parse_json, to_json
-from .errors import BundleError, ContentError, PlaceError
+from .errors import BundleError, PlaceError, UsageError
 from .images import Image, load_image, read_digest
-from .places import Lock, Staging, boot_id, choose_cache, remove_tree
-from .targets import Target, check, this_target
+from .places import Lock, Staging, choose_cache, remove_tree
+from .pruning import prune_beside
+from .targets import check, this_target
 from .trees import faults_of_tree, raise_faults, write_tree
+from .uses import hold
 from .zstd import Decoder
 
 
@@ -27,38 +31,76 @@ def open_tree(
     path: str,
     expect: Optional[str] = None,
     *,
-    environ: Optional[Mapping[str, str]] = None,
+    environ: Optional[MutableMapping[str, str]] = None,
     report: Optional[Dict[str, Any]] = None,
 ) -> str:
     """Return the directory of the verified tree of the bundle at *path*, unpacked into the cache if need be.
 
-    *expect* is the digest it must have; *report* is filled with what was done. Raise a ``BundleError`` of the class
-    that tells why not.
+    *expect* is the digest it must have (default: ``BUNDLE_EXPECT`` of *environ*); *report* is filled with what was
+    done. Raise a ``BundleError`` of the class that tells why not.
     """
     environ = os.environ if environ is None else environ
     report = {} if report is None else report
     started = time.monotonic()
+    policy = policy_of(environ)
+    expect = expect or environ.get("BUNDLE_EXPECT") or None
     with open_carrier(path) as carrier:
-        report.update(bundle=carrier.path, carrier=carrier.kind, python=sys.version.split()[0])
+        report.update(bundle=carrier.path, carrier=carrier.kind, python=sys.version.split()[0], policy=policy)
+        digest = read_digest(carrier, expect)
+        report.update(digest=digest, trust="verified" if expect else "self-consistent")
         if carrier.kind == "tree":
-            image = load_image(carrier, expect)
-            check(image.tree.needs, this_target(), where=carrier.path)
-            raise_faults(carrier.path, faults_of_tree(image, carrier.path))
-            report.update(digest=image.digest, decision="verified in place", tree=carrier.path)
             root = carrier.path
+            _verify_in_place(carrier, digest, expect, policy, environ, report)
         else:
-            digest = read_digest(carrier, expect)
-            report.update(digest=digest)
-            root = _cached_tree(carrier, digest, expect, environ, report)
-            report.update(tree=root)
-    report.update(
-        trust="verified" if expect else "self-consistent", milliseconds=round((time.monotonic() - started) * 1000, 1)
-    )
+            found = markers.finished(digest, policy, environ)
+            if found and hold(found, found + markers.SUFFIX):
+                root = found
+                report.update(decision="found finished")
+            else:
+                root = _cached_tree(carrier, digest, expect, policy, environ, report)
+        if policy == "never":
+            report.update(trust="NOT VERIFIED: BUNDLE_VERIFY=never takes a tree without looking at it")
+    report.update(tree=root, milliseconds=round((time.monotonic() - started) * 1000, 1))
     return root
 
 
+def policy_of(environ: MutableMapping[str, str]) -> str:
+    """Return ``BUNDLE_VERIFY``; raise ``UsageError`` if it is not a policy."""
+    policy = environ.get("BUNDLE_VERIFY") or "boot"
+    if policy not in markers.POLICIES:
+        raise UsageError("BUNDLE_VERIFY", "is not a policy", got=policy, want=", ".join(markers.POLICIES))
+    return policy
+
+
+def _verify_in_place(
+    carrier: Carrier,
+    digest: str,
+    expect: Optional[str],
+    policy: str,
+    environ: MutableMapping[str, str],
+    report: Dict[str, Any],
+) -> None:
+    if markers.taken_in_place(digest, carrier.path, policy, environ):
+        report.update(decision="found verified in place")
+        return
+    image = load_image(carrier, expect)
+    check(image.tree.needs, this_target(), where=carrier.path)
+    if policy == "never":
+        report.update(decision="taken without a look")
+        return
+    raise_faults(carrier.path, faults_of_tree(image, carrier.path))
+    report.update(decision="verified in place")
+    if policy == "boot":
+        markers.note_in_place(carrier.path, digest, environ)
+
+
 def _cached_tree(
-    carrier: Carrier, digest: str, expect: Optional[str], environ: Mapping[str, str], report: Dict[str, Any]
+    carrier: Carrier,
+    digest: str,
+    expect: Optional[str],
+    policy: str,
+    environ: MutableMapping[str, str],
+    report: Dict[str, Any],
 ) -> str:
     image: Optional[Image] = None
     name = digest[7:]
@@ -76,23 +118,15 @@ def _cached_tree(
     cache = choose_cache(environ, needed)
     root = os.path.join(cache, name)
     report.update(cache=cache)
-    if _is_finished(root, carrier.path):
-        report.update(decision="found finished")
-        return root
     image = image or load_image(carrier, expect)
     check(image.tree.needs, this_target(), where=carrier.path)
     try:
         with Lock(root + ".lock"):
-            if _is_finished(root, carrier.path):
+            if policy == "boot" and markers.finished(digest, policy, environ) == root:
                 report.update(decision="waited for another process")
-            elif os.path.isdir(root) and not faults_of_tree(image, root):
-                report.update(decision="verified again")
             else:
-                if os.path.isdir(root):
-                    report.update(replaced="a tree that had changed")
-                    remove_tree(root)
-                _unpack_into(image, carrier, root, report)
-            _finish(root, image)
+                _make_ready(image, carrier, root, policy, report)
+            hold(root, root + markers.SUFFIX)
     except OSError as error:
         if os.path.isdir(root) and not faults_of_tree(image, root):  # a cache that is read-only by now
             report.update(decision="verified again, and not noted down")
@@ -100,7 +134,25 @@ def _cached_tree(
         raise PlaceError(
             error.filename or cache, f"cannot be used: {error.strerror}", hint="set BUNDLE_CACHE", rule="C23"
         ) from error
+    if report["decision"] == "unpacked":
+        prune_beside(root)
     return root
+
+
+def _make_ready(image: Image, carrier: Carrier, root: str, policy: str, report: Dict[str, Any]) -> None:
+    """Take the tree at *root* as it is, or verify it, or unpack it (anew)."""
+    there = os.path.isdir(root)
+    if there and policy == "never":
+        report.update(decision="taken without a look")
+        return
+    if there and not faults_of_tree(image, root):
+        report.update(decision="verified again")
+    else:
+        if there:
+            report.update(replaced="a tree that had changed")
+            remove_tree(root)
+        _unpack_into(image, carrier, root, report)
+    markers.note(root, image.digest)
 
 
 def _unpack_into(image: Image, carrier: Carrier, root: str, report: Dict[str, Any]) -> None:
@@ -108,37 +160,11 @@ def _unpack_into(image: Image, carrier: Carrier, root: str, report: Dict[str, An
         decoder = write_tree(image, carrier, staging.path)
         report.update(decision="unpacked", decoder=decoder)
         try:
-            staging.publish()
+            staging.publish(read_only=True)
         except OSError:
             # Without locks another process may have been first; then its tree serves as well.
             if not os.path.isdir(root) or faults_of_tree(image, root):
                 raise
-
-
-def _finish(root: str, image: Image) -> None:
-    """Write down that *root* is verified, as long as the system runs."""
-    marker = root + ".verified"
-    temporary = f"{marker}.{os.getpid()}"
-    data = to_json({"boot": boot_id(), "needs": image.tree.needs.to_json()})
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
-    os.rename(temporary, marker)
-
-
-def _is_finished(root: str, where: str) -> bool:
-    """Tell whether *root* was verified since the system started; check the target that it was built for."""
-    try:
-        with open(root + ".verified", "rb") as file:
-            marker = parse_json(file.read(4096), root)
-        needs = Target.from_json(marker["needs"])
-        known = bool(marker["boot"]) and marker["boot"] == boot_id() and os.path.isdir(root)
-    except (OSError, KeyError, TypeError, ContentError):
-        return False
-    check(needs, this_target(), where=where)
-    return known
 
 
 def unpack(

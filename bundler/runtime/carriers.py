@@ -16,6 +16,7 @@ from typing import Any, Dict, List, NamedTuple
 
 from .documents import INDEX_TYPE, MANIFEST_TYPE, MAX_DOCUMENT, Fields, parse_digest, parse_json
 from .errors import BundleError, ContentError
+from .sites import SITE_PACKAGES
 
 TREE_MANIFEST = ".bundle/manifest.json"
 TREE_CONFIG = ".bundle/config.json"
@@ -81,6 +82,10 @@ class Carrier:
             raise ContentError(manifests[0].where, "is not an image manifest", want=MANIFEST_TYPE, rule="B16")
         return manifests[0].digest("digest")
 
+    def names(self) -> List[str]:
+        """Return the name of every member, whether it belongs there or not."""
+        raise NotImplementedError
+
     def faults(self) -> List[ContentError]:
         """Return what is wrong with the members that no digest covers."""
         return []
@@ -131,6 +136,14 @@ class Directory(Carrier):
         """Open the file *name*."""
         fd = self._open(name)
         return Member(f"{self.path}: {name}", fd, 0, os.fstat(fd).st_size)
+
+    def names(self) -> List[str]:
+        """List the files and the links below the directory."""
+        found = []
+        for directory, directories, files in os.walk(self.path):
+            links = [name for name in directories if os.path.islink(os.path.join(directory, name))]
+            found += [os.path.relpath(os.path.join(directory, name), self.path) for name in [*files, *links]]
+        return sorted(found)
 
     def named_digest(self) -> str:
         """Return the digest that ``index.json`` names; a tree names none: its manifest is what it is."""
@@ -212,6 +225,10 @@ class Pyz(Carrier):
         start, size, _ = self._members[name]
         return Member(f"{self.path}: {name}", self._file.fd, start, size)
 
+    def names(self) -> List[str]:
+        """List the members of the zip."""
+        return list(self._members)
+
     def faults(self) -> List[ContentError]:
         """Compare the members that no digest covers with the CRC in the zip: damage, not attack."""
         faults = []
@@ -222,6 +239,16 @@ class Pyz(Carrier):
                     where = f"{self.path}: {name}"
                     faults.append(ContentError(where, "is damaged", got=f"CRC {got:08x}", want=f"{crc:08x}", rule="A6"))
         return faults
+
+
+def member_of(path: str, kind: str) -> str:
+    """Return which member of a ``.pyz`` or packed directory holds the file *path* of layer 0; empty if none does."""
+    name = path[len(SITE_PACKAGES) + 1 :] if path.startswith(SITE_PACKAGES + "/") else ""
+    if kind == "pyz" and "__pycache__/" in name:
+        # Inside a zip Python looks for it beside its source; another Python than the target takes the source.
+        directory, _, compiled = name.partition("__pycache__/")
+        return f"{directory}{compiled.partition('.')[0]}.pyc"
+    return name
 
 
 def open_carrier(path: str) -> Carrier:
@@ -248,6 +275,7 @@ __all__ = [
     "Directory",
     "Member",
     "Pyz",
+    "member_of",
     "open_carrier",
     "parse_digest",
 ]

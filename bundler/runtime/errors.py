@@ -44,6 +44,11 @@ class BundleError(Exception):
             text += f"{';' if self.got is None else ','} want {self.want}"
         return text if self.rule is None else f"{text} [{self.rule}]"
 
+    @property
+    def one_line(self) -> str:
+        """The whole error in one line, for a log."""
+        return str(self).replace("\n", "; ")
+
     def __str__(self) -> str:
         return self.fault if self.hint is None else f"{self.fault}\nhint: {self.hint}"
 

@@ -1,6 +1,7 @@
 """``tree.json``, the index of a tree: what was installed, for which target, and every file with its sha256.
 
-* Layer 0 holds ``.bundle/``: the ``documents``, then this one. The index lists layers 1, 2, ….
+* Layer 0 holds the ``documents``: ``.bundle/``, what makes a tree mount itself, then this one. The index lists
+  layers 1, 2, ….
 * Offsets lead into the uncompressed layer, so that nobody has to parse tar (rule C21: files of a layer neither
   overlap nor leave it, and no path occurs twice or is another's directory).
 """
@@ -15,7 +16,12 @@ from .targets import Target
 
 DECODER_PATH = ".bundle/decoder.so"
 LOCK_PATH = ".bundle/pylock.toml"
-SITE_PACKAGES = "site-packages"
+# What makes a tree verify and mount itself, where PYTHONPATH leads to it. It lies in layer 0, like .bundle/.
+LAUNCH_PATHS = (
+    "site-packages/sitecustomize.py",
+    "site-packages/__pycache__/sitecustomize.",
+    "site-packages/bundle_runtime/",
+)
 # What a tree on disk holds besides the files of the index.
 CARRIED = (TREE_PATH, ".bundle/manifest.json", ".bundle/config.json")
 
@@ -47,6 +53,25 @@ class Distribution(NamedTuple):
             fields.size("size"),
             tuple(requires),
         )
+
+
+KNOWN = "known by its contents"
+ALLOWED = "allowed"
+
+
+class Allowance(NamedTuple):
+    """What was accepted though it breaks a *rule*: a path or wheel, its sha256 in hex, and why it was accepted."""
+
+    rule: str
+    name: str
+    sha256: str
+    why: str
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Allowance:
+        """Validate one item of ``allowances``."""
+        fields.only(*cls._fields)
+        return cls(*(fields.get(field, str) for field in cls._fields))
 
 
 class Layer(NamedTuple):
@@ -88,7 +113,8 @@ class Index(NamedTuple):
     """The contents of ``tree.json``.
 
     *libc_version* is the oldest libc that the wheels accept; *bytecode* the Python that compiled the ``.pyc``, or
-    None; *console_scripts* maps the names in ``bin/`` to ``module:attr``; *documents* are the other files of layer 0.
+    None; *console_scripts* maps the names in ``bin/`` to ``module:attr``; *allowances* are the exceptions that were
+    made; *documents* are the other files of layer 0.
     """
 
     target: Target
@@ -96,6 +122,7 @@ class Index(NamedTuple):
     bytecode: Optional[str]
     distributions: Tuple[Distribution, ...]
     console_scripts: Dict[str, str]
+    allowances: Tuple[Allowance, ...]
     layers: Tuple[Layer, ...]
     documents: Tuple[File, ...]
 
@@ -121,6 +148,7 @@ class Index(NamedTuple):
             bytecode,
             tuple(Distribution.from_fields(item) for item in fields.items("distributions")),
             scripts,
+            tuple(Allowance.from_fields(item) for item in fields.items("allowances")),
             tuple(Layer.from_fields(item) for item in fields.items("layers")),
             _parse_files(fields, "documents", MAX_TREE),
         )
@@ -137,6 +165,7 @@ class Index(NamedTuple):
                 "bytecode": self.bytecode,
                 "distributions": [item._asdict() for item in self.distributions],
                 "console_scripts": self.console_scripts,
+                "allowances": [item._asdict() for item in self.allowances],
                 "layers": [layer.to_json() for layer in self.layers],
                 "documents": [list(file) for file in self.documents],
             }
@@ -162,8 +191,9 @@ def _check_paths(index: Index) -> None:
             if folded in paths:
                 raise ContentError(file.path, "occurs twice in the tree", rule="C21")
             paths.add(folded)
-            if folded.startswith(".bundle/") != (n == 0):
-                raise ContentError(file.path, "is in the wrong layer", want=".bundle/ in layer 0 only", rule="C21")
+            if folded.startswith((".bundle/", *LAUNCH_PATHS)) != (n == 0):
+                want = "what belongs to the bundle itself in layer 0, and nothing else there"
+                raise ContentError(file.path, "is in the wrong layer", want=want, rule="C21")
     for path in directories_of(paths):
         if path in paths:
             raise ContentError(path, "is both a file and a directory", rule="C21")

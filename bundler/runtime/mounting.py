@@ -1,8 +1,7 @@
-"""A tree → the running interpreter's ``sys.path``, or the environment of another program.
+"""A bundle → the running interpreter's ``sys.path``, or the environment of another program.
 
-* ``site-packages`` goes to the front. Path lines of the tree's own ``.pth`` files follow it, as ``site`` would do;
-  lines that start with ``import`` are not executed.
-* Python must not write ``.pyc`` files into a verified tree, so it is told not to.
+* In this process: ``mount``, one line of a program. What was imported before stays what it is, and is named.
+* For another program: ``PYTHONPATH``, where the tree's own ``sitecustomize`` does the rest (see ``startup``).
 """
 
 from __future__ import annotations
@@ -13,42 +12,36 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from .boot import open_tree
 from .errors import UsageError
-from .indexes import SITE_PACKAGES
+from .sites import SITE_PACKAGES, add_site_packages
 
 
 def mount(path: str, expect: Optional[str] = None, *, report: Optional[Dict[str, Any]] = None) -> str:
     """Verify the bundle at *path*, unpack it if need be, and put it at the front of ``sys.path``.
 
-    A relative *path* is relative to the file of the caller. *expect* is the digest it must have. Return the
-    directory of the tree; raise a ``BundleError`` and change nothing if anything is not as it must be.
+    A relative *path* is relative to the file of the caller. *expect* is the digest it must have (default:
+    ``BUNDLE_EXPECT``). Return the directory of the tree; raise a ``BundleError`` and change nothing if anything is not
+    as it must be. Modules that were imported before from elsewhere stay: a warning in the log names them.
     """
     caller = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the documented way to the caller
     if caller:
         path = os.path.join(os.path.dirname(os.path.abspath(caller)), path)
+    report = {} if report is None else report
     root = open_tree(path, expect, report=report)
-    for entry in reversed(import_paths(root)):
-        if entry not in sys.path:
-            sys.path.insert(0, entry)
-    sys.path_importer_cache.clear()
-    sys.dont_write_bytecode = True
+    elsewhere = add_site_packages(root)
+    report.update(already_imported=elsewhere)
+    if os.environ.get("BUNDLE_REPORT"):
+        from .reports import write_report
+
+        write_report(os.environ["BUNDLE_REPORT"], report)
+    if elsewhere:
+        import logging
+
+        logging.getLogger(__name__).warning(
+            "%s is mounted, but these were imported before and stay: %s. Mount it earlier, or put it on PYTHONPATH",
+            path,
+            ", ".join(f"{name} ({sys.modules[name].__file__})" for name in elsewhere),
+        )
     return root
-
-
-def import_paths(root: str) -> List[str]:
-    """Return what of the tree at *root* belongs onto ``sys.path``, first things first."""
-    site_packages = os.path.join(root, SITE_PACKAGES)
-    paths = [site_packages]
-    names = sorted(os.listdir(site_packages)) if os.path.isdir(site_packages) else []
-    for name in names:
-        if name.endswith(".pth"):
-            with open(os.path.join(site_packages, name), encoding="utf-8") as file:
-                lines = [line.strip() for line in file]
-            for line in lines:
-                path = os.path.normpath(os.path.join(site_packages, line))
-                inside = path.startswith(site_packages + os.sep)
-                if line and not line.startswith(("#", "import ", "import\t")) and inside and os.path.isdir(path):
-                    paths.append(path)
-    return paths
 
 
 def command_in(root: str, command: List[str], environ: Mapping[str, str]) -> "tuple[List[str], Dict[str, str]]":
@@ -62,7 +55,8 @@ def command_in(root: str, command: List[str], environ: Mapping[str, str]) -> "tu
     binaries = os.path.join(root, "bin")
     env = dict(environ)
     env["PATH"] = os.pathsep.join(filter(None, [binaries, environ.get("PATH", os.defpath)]))
-    env["PYTHONPATH"] = os.pathsep.join([*import_paths(root), *filter(None, [environ.get("PYTHONPATH")])])
+    site_packages = os.path.join(root, SITE_PACKAGES)
+    env["PYTHONPATH"] = os.pathsep.join([site_packages, *filter(None, [environ.get("PYTHONPATH")])])
     env["PYTHONDONTWRITEBYTECODE"] = "1"
     env["BUNDLE_TREE"] = root
     name = command[0]

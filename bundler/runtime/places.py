@@ -11,22 +11,25 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, Callable, List, Mapping, Optional
 
 from .errors import PlaceError
+
+TYPE_CHECKING = False  # typing is not imported: this module is part of every start
+if TYPE_CHECKING:
+    from typing import Callable, List, Mapping, Optional, Tuple
 
 _NOEXEC = 8  # ST_NOEXEC, which the os module names on Linux only
 _MARGIN = 16 << 20
 
 
-def choose_cache(environ: Mapping[str, str], needed: Callable[[str], "tuple[int, int]"]) -> str:
+def choose_cache(environ: Mapping[str, str], needed: Callable[[str], Tuple[int, int]]) -> str:
     """Return the directory for trees, made if need be.
 
     *needed* tells how many bytes and files are still to be written into a directory. Raise ``PlaceError``, with the
     reason for each candidate, if there is none.
     """
     reasons = []
-    for candidate in _candidates(environ):
+    for candidate in candidates(environ):
         reason = _make(candidate) or _reason_against(candidate, *needed(candidate))
         if reason is None:
             return candidate
@@ -41,27 +44,38 @@ def choose_cache(environ: Mapping[str, str], needed: Callable[[str], "tuple[int,
     )
 
 
-def _candidates(environ: Mapping[str, str]) -> List[str]:
+def candidates(environ: Mapping[str, str]) -> List[str]:
+    """Return where a cache may be, the best place first."""
     if environ.get("BUNDLE_CACHE"):
         return [os.path.abspath(environ["BUNDLE_CACHE"])]
-    candidates = []
+    places = []
     if os.path.isabs(environ.get("XDG_CACHE_HOME", "")):
-        candidates.append(os.path.join(environ["XDG_CACHE_HOME"], "bundler", "trees"))
+        places.append(os.path.join(environ["XDG_CACHE_HOME"], "bundler", "trees"))
     home = environ.get("HOME", "")
     if os.path.isabs(home) and os.path.isdir(home):
-        candidates.append(os.path.join(home, ".cache", "bundler", "trees"))
+        places.append(os.path.join(home, ".cache", "bundler", "trees"))
     temporary = dict.fromkeys([environ.get("TMPDIR", ""), "/tmp", "/var/tmp"])  # noqa: S108 - made private
-    candidates += [os.path.join(path, f"bundler-{os.geteuid()}") for path in temporary if os.path.isabs(path)]
-    return candidates
+    places += [os.path.join(path, f"bundler-{os.geteuid()}") for path in temporary if os.path.isabs(path)]
+    return places
+
+
+def is_private(path: str) -> bool:
+    """Tell whether *path* is a directory of this user, no symlink, to which nobody else may write (rule C23)."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def _make(path: str) -> Optional[str]:
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        os.mkdir(path, 0o700)
-        os.chmod(path, 0o700)  # whatever the umask
-    except FileExistsError:
-        pass
+        if not os.path.lexists(path):
+            os.mkdir(path, 0o700)
+            os.chmod(path, 0o700)  # whatever the umask
+    except FileExistsError:  # another process was first, or a file is in the way
+        return None if os.path.lexists(path) else f"{os.path.dirname(path)} is no directory"
     except OSError as error:
         return error.strerror
     return None
@@ -88,33 +102,32 @@ def _reason_against(path: str, size: int, files: int) -> Optional[str]:
     return None
 
 
-def boot_id() -> str:
-    """Return what changes when the system starts anew; empty if it cannot be known."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
 class Lock:
-    """An exclusive lock on *path*, made if need be. Without locks in the file system it holds nothing."""
+    """An exclusive lock on *path*, made if need be; ``held`` tells whether it is: a file system may have no locks."""
 
-    def __init__(self, path: str) -> None:
-        """Name the lock file."""
+    def __init__(self, path: str, *, wait: bool = True) -> None:
+        """Name the lock file; without *wait*, another holder is not waited for."""
         self._path = path
+        self._wait = wait
         self._fd = -1
+        self.held = False
 
     def __enter__(self) -> Lock:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        _flock(self._fd, wait=True)
-        return self
+        while True:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self.held = flock(self._fd, wait=self._wait)
+            try:
+                if not self.held or os.path.samestat(os.fstat(self._fd), os.lstat(self._path)):
+                    return self
+            except FileNotFoundError:  # whoever held it has removed it
+                pass
+            os.close(self._fd)
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
 
-def _flock(fd: int, *, wait: bool) -> bool:
+def flock(fd: int, *, wait: bool) -> bool:
     """Lock *fd*; tell whether that worked."""
     import fcntl
 
@@ -146,12 +159,18 @@ class Staging:
         self.path = os.path.join(parent, self._prefix + os.urandom(8).hex())
         os.mkdir(self.path, 0o700)
         self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        _flock(self._fd, wait=False)
+        flock(self._fd, wait=False)
         return self
 
-    def publish(self, *, replace: bool = False) -> None:
-        """Give the directory its final name; with *replace* in place of what is there now."""
+    def publish(self, *, replace: bool = False, read_only: bool = False) -> None:
+        """Give the directory its final name; with *replace* in place of what is there now.
+
+        With *read_only* no file can be added to it by mistake.
+        """
         os.chmod(self.path, 0o755)  # noqa: S103 - a tree is for everyone to read
+        if read_only:
+            for directory, _, _ in os.walk(self.path):
+                os.chmod(directory, 0o555)  # noqa: S103
         if replace:
             old = self.path + "-old"
             os.rename(self._final, old)
@@ -172,7 +191,7 @@ def _remove_if_abandoned(path: str) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return
-    if _flock(fd, wait=False):
+    if flock(fd, wait=False):
         remove_tree(path)
     os.close(fd)
 
@@ -181,11 +200,12 @@ def remove_tree(path: str) -> None:
     """Remove *path* and all below it, as far as that is possible."""
     import shutil
 
-    def writable(function: Callable[..., Any], at: str, _: object) -> None:
-        try:
-            os.chmod(os.path.dirname(at), 0o700)
-            function(at)
-        except OSError:
-            pass
-
-    shutil.rmtree(path, onerror=writable)
+    try:
+        os.chmod(path, 0o700)
+        for directory, names, _ in os.walk(path):
+            for name in names:
+                if not os.path.islink(os.path.join(directory, name)):
+                    os.chmod(os.path.join(directory, name), 0o700)
+    except OSError:
+        pass
+    shutil.rmtree(path, ignore_errors=True)

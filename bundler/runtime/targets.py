@@ -7,11 +7,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import NamedTuple
 
 from .errors import ContentError, TargetError
+from .probe import probe
 
 
 class Target(NamedTuple):
@@ -62,26 +61,7 @@ class Target(NamedTuple):
 
 def this_target() -> Target:
     """Return the target that the running interpreter is."""
-    major, minor, micro = sys.version_info[:3]
-    short = {"cpython": "cp", "pypy": "pp"}.get(sys.implementation.name, sys.implementation.name)
-    libc, libc_version = _libc()
-    return Target(
-        implementation=sys.implementation.name,
-        python=f"{major}.{minor}.{micro}",
-        abi=f"{short}{major}{minor}{getattr(sys, 'abiflags', '')}",
-        arch=os.uname().machine if sys.maxsize > 2**32 else f"{os.uname().machine} (32-bit Python)",
-        libc=libc,
-        libc_version=libc_version,
-    )
-
-
-def _libc() -> tuple[str, str]:
-    try:
-        name, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()
-    except (AttributeError, OSError, ValueError):
-        # musl answers EINVAL and offers no call that tells its version.
-        return ("musl", "0.0") if os.path.exists(f"/lib/ld-musl-{os.uname().machine}.so.1") else ("unknown", "0.0")
-    return name, version
+    return Target(**probe())
 
 
 def check(target: Target, here: Target, *, where: str) -> None:
@@ -103,13 +83,14 @@ def check(target: Target, here: Target, *, where: str) -> None:
                 hint=f"run it with CPython {target.python} or create a bundle for this interpreter",
                 rule="C22",
             )
-    if here.libc == "glibc" and _numbers(here.libc_version) < _numbers(target.libc_version):
+    if _numbers(here.libc_version) < _numbers(target.libc_version):
+        platform = "manylinux" if here.libc == "glibc" else "musllinux"
         raise TargetError(
             where,
-            "needs a newer glibc",
+            f"needs a newer {here.libc}",
             got=here.libc_version,
             want=f"{target.libc_version} or newer",
-            hint=f"create the bundle with --platform manylinux_{here.libc_version.replace('.', '_')}_{here.arch}",
+            hint=f"create the bundle with --platform {platform}_{here.libc_version.replace('.', '_')}_{here.arch}",
             rule="C22",
         )
 

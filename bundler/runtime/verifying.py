@@ -1,6 +1,7 @@
 """An artifact → every fault in it, in one run.
 
 * The chain of documents is checked first: without it nothing else has a meaning.
+* Then the files that start the bundle are compared with the image's own copy of them.
 * Then every blob is hashed, and every frame decoded and every file in it hashed where this interpreter can.
 * Nothing is written and nothing of the bundle is executed but its decoder, after its digest was checked.
 """
@@ -10,8 +11,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from .carriers import Carrier, open_carrier
-from .documents import Descriptor, File
+from .carriers import Carrier, member_of, open_carrier
+from .documents import Descriptor, File, digest_of
 from .errors import ContentError, Faults
 from .frames import in_parallel, processors, read_layers
 from .images import Image, load_image
@@ -55,6 +56,7 @@ def verify(path: str, expect: Optional[str] = None, *, decode: Optional[Decoder]
         if carrier.kind == "tree":
             faults += faults_of_tree(image, carrier.path, jobs)
         else:
+            faults += _faults_of_members(image, carrier)
             faults += _faults_of_blobs(image, carrier, jobs or processors())
             source = "given"
             if decode is None:
@@ -83,6 +85,31 @@ class _Nowhere:
 
     def close(self) -> None:
         pass
+
+
+def _faults_of_members(image: Image, carrier: Carrier) -> List[ContentError]:
+    """Compare what starts the bundle with the image's own copy of it, and find what does not belong there.
+
+    A ``.pyc`` may be missing, as uploads drop them.
+    """
+    promised = {member_of(path, carrier.kind): data for path, data in image.documents.items()}
+    blobs = [image.digest, image.manifest.config.digest, *(layer.digest for layer in image.manifest.layers)]
+    known = {"__main__.py", "index.json", "oci-layout", *("blobs/sha256/" + digest[7:] for digest in blobs)}
+    names = set(carrier.names())
+    faults = [
+        ContentError(f"{carrier.path}: {name}", "is extra: the bundle has no such file", rule="C24")
+        for name in sorted(names - known - set(promised))
+    ]
+    for name, data in sorted(promised.items()):
+        if name and not (name.endswith(".pyc") and name not in names):
+            try:
+                member = carrier.member(name)
+                if member.size != len(data) or member.read(0, member.size) != data:
+                    what = "differs from the image's own copy of it"
+                    faults.append(ContentError(member.where, what, want=digest_of(data), rule="C19"))
+            except ContentError as fault:
+                faults.append(fault)
+    return faults
 
 
 def _faults_of_blobs(image: Image, carrier: Carrier, jobs: int) -> List[ContentError]:

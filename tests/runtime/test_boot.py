@@ -12,11 +12,12 @@ from image_factory import make_image
 from interpreters import VERSIONS, python, target_of
 
 from bundler.carriers import write_carrier
+from bundler.runtime.markers import boot_id
 
 FILES = {
     "site-packages/mod.py": b"value = 42\n",
     "site-packages/sub/lib/inner.py": b"value = 43\n",
-    "site-packages/paths.pth": b"sub/lib\nimport os; os.mkdir('canary')\n../../..\n/etc\n",
+    "site-packages/paths.pth": b"sub/lib\nimport os; os.makedirs('canary', exist_ok=True)\n../../..\n/etc\n",
     "site-packages/data.bin": bytes(range(256)) * 2000,
     "bin/tool": b"#!/usr/bin/env python3\nimport mod, sys\nprint(mod.value, sys.argv[1:])\n",
 }
@@ -76,7 +77,7 @@ def test_runs_code_from_every_carrier(bundle, tmp_path):
     assert facts["digest"] == digest
     assert facts["trust"] == "verified"
     assert facts["milliseconds"] > 0
-    assert not (tmp_path / "canary").exists(), "a startup line of a .pth was executed"
+    assert (tmp_path / "canary").exists(), "the startup line of the .pth was not executed"
 
 
 def test_console_scripts_run_by_name(bundle):
@@ -91,7 +92,7 @@ def test_the_artifact_is_its_own_program(bundle, tmp_path):
     if not (path.is_file() or (path / "__main__.py").exists()):
         assert path.name == "deps"  # a tree has no program of its own
         return
-    assert "verified: 7 files" in boot("verify", "--expect", digest, program=path).stdout
+    assert ": verified: " in boot("verify", "--expect", digest, program=path).stdout
     assert boot("info", program=path).stdout.startswith("target       cpython 3.7")
     assert boot("unpack", tmp_path / "tree", program=path).returncode == 0
     assert (tmp_path / "tree/site-packages/mod.py").read_text() == "value = 42\n"
@@ -151,7 +152,7 @@ def test_a_second_boot_finds_the_tree_and_reads_no_blob(packed, tmp_path):
 def restart(cache):
     """Make the marker of the tree in *cache* one of an earlier start of the system."""
     (marker,) = cache.glob("*.verified")
-    marker.write_text(marker.read_text().replace('"boot":"', '"boot":"earlier-'))
+    marker.write_text(marker.read_text().replace(boot_id(), "an-earlier-boot"))
 
 
 def test_after_a_restart_the_tree_is_hashed_again(packed, tmp_path):

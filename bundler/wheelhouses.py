@@ -1,0 +1,102 @@
+"""A lock → a wheelhouse: ``wheels/`` and a ``requirements.txt`` that the image's own pip installs with no network.
+
+* Every wheel passes the same rules as for a bundle, and arrives byte for byte.
+* ``requirements.txt`` names each by version and sha256, and no index: pip takes these wheels or none. Its own sha256
+  is the digest of the wheelhouse.
+* It is the slow way: pip unpacks and compiles at every start of a container, and verifies the wheels, not the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.allowances import Allowances
+from bundler.fetch import fetch
+from bundler.install import chunks_of, files_of
+from bundler.reporters import Reporter
+from bundler.runtime.errors import BundleError
+from bundler.runtime.places import Staging
+from bundler.startup_code import check_startup_code
+from bundler.wheels import Wheel
+
+if TYPE_CHECKING:
+    from bundler.create import Options
+    from bundler.locks import Lock, Pin
+
+REQUIREMENTS = "requirements.txt"
+WHEELS = "wheels"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheelhouse:
+    """A wheelhouse that was created; *size* is in bytes, *digest* that of its ``requirements.txt``."""
+
+    path: Path
+    size: int
+    digest: str
+    lock: Lock
+
+
+def create_wheelhouse(
+    locked: Lock, out: Path, *, options: Options, force: bool = False, reporter: Reporter | None = None
+) -> Wheelhouse:
+    """Create the wheelhouse of *locked* at *out*, which appears complete or not at all."""
+    reporter = reporter or Reporter()
+    replace = _must_replace(out, force=force)
+    size = 0
+    try:
+        with options.cache.in_use(), Staging(str(out.absolute())) as staging:
+            Path(staging.path, WHEELS).mkdir()
+            for pin, path in fetch(
+                locked.pins,
+                cache=options.cache,
+                indexes=options.indexes(),
+                jobs=options.jobs or os.cpu_count() or 1,
+                offline=options.offline,
+                reporter=reporter,
+            ):
+                _check(pin, path, options, reporter)
+                shutil.copyfile(path, Path(staging.path, WHEELS, pin.filename))
+                size += path.stat().st_size
+            text = requirements_text(locked)
+            Path(staging.path, REQUIREMENTS).write_text(text, encoding="utf-8")
+            staging.publish(replace=replace)
+    except OSError as error:
+        raise BundleError(out, f"cannot be written: {error.strerror}", hint="nothing was left behind") from error
+    digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return Wheelhouse(path=out, size=size + len(text.encode()), digest=digest, lock=locked)
+
+
+def requirements_text(locked: Lock) -> str:
+    """Return the ``requirements.txt`` that installs *locked* from the directory beside it, and from nowhere else."""
+    lines = [f"# For {locked.target}. Needs no index: the wheels lie beside this file.", "--no-index"]
+    lines += [f"--find-links {WHEELS}", "--only-binary :all:", "--require-hashes"]
+    lines += [f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}" for pin in locked.pins]
+    return "\n".join(lines) + "\n"
+
+
+def _must_replace(out: Path, *, force: bool) -> bool:
+    parent = out.absolute().parent
+    if not parent.is_dir():
+        raise BundleError(out, "cannot be written: its directory does not exist", hint=f"mkdir -p {parent}")
+    if not os.path.lexists(out):
+        return False
+    if not force:
+        raise BundleError(out, "exists already", hint="replace it with --force, or choose another name")
+    if not (out / REQUIREMENTS).is_file() or not (out / WHEELS).is_dir():
+        raise BundleError(out, "is no wheelhouse, and stays", hint="remove it yourself, or choose another name")
+    return True
+
+
+def _check(pin: Pin, path: Path, options: Options, reporter: Reporter) -> None:
+    allowances = Allowances(options.settings.allow)
+    with Wheel.open(path, pin, warn=reporter.warning, allowances=allowances) as wheel:
+        for file in files_of(wheel, exclude=options.settings.exclude):
+            check_startup_code(
+                wheel.filename, file, chunks_of(wheel, file), target=options.target, allowances=allowances
+            )
