@@ -204,7 +204,7 @@ def test_blobs_that_a_gc_takes_away_meanwhile_are_noticed_before_the_name_is_set
     class Collected(type(sink)):
         def has(self, blobs: object) -> set[str]:
             found = super().has(blobs)
-            self._path(layer.digest).unlink(missing_ok=True)
+            self.path(layer.digest).unlink(missing_ok=True)
             return found
 
     with pytest.raises(BundleError, match="has lost blobs"):

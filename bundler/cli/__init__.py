@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from bundler.cli import cache, create, doctor, inspect, lock, probe, run, runtime, unpack, verify
+from bundler.cli import cache, copy, create, doctor, inspect, lock, probe, pull, push, run, runtime, unpack, verify
 from bundler.runtime.cli import parse
 from bundler.runtime.errors import BundleError
 from bundler.version import __version__
@@ -20,7 +20,7 @@ from bundler.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (create, lock, verify, unpack, run, inspect, probe, doctor, runtime, cache)
+COMMANDS = (create, lock, verify, unpack, run, inspect, push, pull, copy, probe, doctor, runtime, cache)
 INTERRUPTED = 130
 
 
@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a disk that is full or gone where no stage has a better word for it
         print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return BundleError.exit_code
-    except KeyboardInterrupt:
-        print("interrupted: nothing was left behind", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted: {str(interrupt) or 'nothing was left behind'}", file=sys.stderr)
         return INTERRUPTED
 
 

@@ -48,7 +48,7 @@ class LayoutStore(Store):
     def has(self, blobs: Collection[Blob]) -> set[str]:
         found = set()
         for blob in blobs:
-            path = self._path(blob.digest)
+            path = self.path(blob.digest)
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_size == blob.size:
                     found.add(blob.digest)
@@ -58,23 +58,24 @@ class LayoutStore(Store):
 
     def read(self, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]:
         try:
-            with self._path(blob.digest).open("rb") as file:
+            with self.path(blob.digest).open("rb") as file:
                 file.seek(offset)
                 while chunk := file.read(CHUNK):
                     yield chunk
         except FileNotFoundError:
             raise self.missing(blob.digest) from None
         except OSError as error:
-            raise BundleError(self._path(blob.digest), f"cannot be read: {error.strerror}") from error
+            raise BundleError(self.path(blob.digest), f"cannot be read: {error.strerror}") from error
 
     def write(self, blob: Blob, read: Reader) -> None:
         self._make()
-        final = self._path(blob.digest)
+        final = self.path(blob.digest)
         if final.exists() and final.stat().st_size != blob.size:
             final.unlink()  # a damaged one, of which no reader can make use
         receive(blob, self.root / ".partial" / blob.hex, final, read)
 
-    def _path(self, digest: str) -> Path:
+    def path(self, digest: str) -> Path:
+        """Return where the blob *digest* is or will be."""
         return self.root / _BLOBS / digest.removeprefix("sha256:")
 
     def _make(self) -> None:
@@ -99,7 +100,7 @@ class LayoutStore(Store):
     def find(self, name: str) -> Blob | None:
         if is_digest(name):
             try:
-                size = self._path(name).stat().st_size
+                size = self.path(name).stat().st_size
             except FileNotFoundError:
                 return None
             return Blob(digest=name, size=size, media_type=MANIFEST_TYPE)
@@ -172,7 +173,7 @@ class LayoutStore(Store):
                 yield Held(digest=f"sha256:{path.name}", size=status.st_size, modified=status.st_mtime)
 
     def remove(self, digest: str, *, before: float) -> bool:
-        path = self._path(digest)
+        path = self.path(digest)
         try:
             if path.stat().st_mtime >= before:
                 return False
