@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +51,11 @@ class LayoutStore(Store):
         for blob in blobs:
             path = self.path(blob.digest)
             with contextlib.suppress(FileNotFoundError):
+                # Touched first: what gc has put aside since then, it puts back.
+                with contextlib.suppress(PermissionError):
+                    os.utime(path)
                 if path.stat().st_size == blob.size:
                     found.add(blob.digest)
-                    with contextlib.suppress(PermissionError):
-                        os.utime(path)
         return found
 
     def read(self, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]:
@@ -174,10 +176,17 @@ class LayoutStore(Store):
 
     def remove(self, digest: str, *, before: float) -> bool:
         path = self.path(digest)
+        aside = self.root / ".partial" / f"{path.name}.removed-{secrets.token_hex(8)}"
         try:
             if path.stat().st_mtime >= before:
                 return False
-            path.unlink()
+            # Somebody may touch it between the look and the removal: it is put aside, and looked at again.
+            aside.parent.mkdir(exist_ok=True)
+            path.rename(aside)
+            if aside.stat().st_mtime >= before:
+                aside.rename(path)
+                return False
+            aside.unlink()
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -190,7 +199,6 @@ class LayoutStore(Store):
             self._change(lambda entries: [entry for entry in entries if entry["digest"] not in gone])
 
     def remove_parts(self, *, before: float) -> None:
-        """Remove what nobody went on receiving since *before*."""
         for path in (self.root / ".partial").glob("*"):
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < before:

@@ -102,6 +102,9 @@ class Store(ABC):
     def remove_referrers(self, digest: str) -> None:
         """Forget what is about *digest*, which is to be removed."""
 
+    def remove_parts(self, *, before: float) -> None:  # noqa: B027 - few media have any
+        """Remove what was begun to be received, and nobody has gone on with since *before*."""
+
     # Ending
 
     def end(self) -> None:  # noqa: B027 - few media need it
