@@ -12,7 +12,23 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from bundler.cli import cache, copy, create, doctor, gc, inspect, lock, probe, pull, push, run, runtime, unpack, verify
+from bundler.cli import (
+    cache,
+    copy,
+    create,
+    diff,
+    doctor,
+    gc,
+    inspect,
+    lock,
+    probe,
+    pull,
+    push,
+    run,
+    runtime,
+    unpack,
+    verify,
+)
 from bundler.runtime.cli import parse
 from bundler.runtime.errors import BundleError
 from bundler.version import __version__
@@ -20,7 +36,7 @@ from bundler.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (create, lock, verify, unpack, run, inspect, push, pull, copy, gc, probe, doctor, runtime, cache)
+COMMANDS = (create, lock, verify, unpack, run, inspect, push, pull, copy, diff, gc, probe, doctor, runtime, cache)
 INTERRUPTED = 130
 
 
