@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.cli.progress import progress
-from bundler.cli.transfers import URL_HELP, Clock, add_transfer, copied_to_json, opened, summary, transfer_options
+from bundler.cli.transfers import (
+    URL_HELP,
+    Clock,
+    add_transfer,
+    copied_to_json,
+    opened,
+    show_moved,
+    summary,
+    transfer_options,
+)
 from bundler.create import decode
 from bundler.pulling import pull, staging_of
 from bundler.runtime.errors import UsageError
+from bundler.stores.files import open_files
+from bundler.whole_files import pull_files
 
 if TYPE_CHECKING:
     import argparse
@@ -33,14 +45,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="replace PATH; what it has already does not travel")
     add_transfer(parser)
+    parser.add_argument(
+        "--as-file",
+        action="store_true",
+        help="move a .pyz or a wheelhouse as it is; URL is the file's own, beside which its sha256 lies",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
     clock = Clock()
-    form = _form(options)
     kept = f"what has arrived is kept in {staging_of(options.path)}, and the next pull goes on there"
+    form = _form(options)
     try:
+        if options.as_file:
+            return _pull_file(options, clock)
         with progress(quiet=options.quiet or options.json) as reporter, opened(options.url) as (source, name):
             pulled = pull(
                 source,
@@ -67,6 +86,23 @@ def run(options: argparse.Namespace) -> int:
     path = shlex.quote(str(options.path))
     print(f"next: bundle inspect {path}")
     return 0
+
+
+def _pull_file(options: argparse.Namespace, clock: Clock) -> int:
+    if options.format:
+        raise UsageError("--as-file", "takes what is there as it is", got=f"--format {options.format}")
+    place, name = open_files(options.url, os.environ)
+    with progress(quiet=options.quiet or options.json) as reporter:
+        moved = pull_files(
+            place,
+            name,
+            options.path,
+            decode=decode,
+            expect=options.expect,
+            force=options.force,
+            reporter=reporter,
+        )
+    return show_moved(options, str(options.path), moved, clock.seconds)
 
 
 def _form(options: argparse.Namespace) -> Format:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from bundler.cli.progress import counted
 from bundler.copying import JOBS, Options
 from bundler.stores.store import DEFAULT_NAME
 from bundler.stores.urls import open_store
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from bundler.copying import Copied
     from bundler.stores.store import Store
+    from bundler.whole_files import Moved
 
 URL_HELP = "a path, oci-archive:FILE.tar, oci://…, az://…, s3://… or gs://…, and :NAME or @sha256:… (default: latest)"
 
@@ -92,3 +95,18 @@ def shown(store: Store, name: str) -> str:
     if name == DEFAULT_NAME:
         return store.where
     return f"{store.where}@{name}" if name.startswith("sha256:") else f"{store.where}:{name}"
+
+
+def show_moved(options: argparse.Namespace, where: str, moved: Moved, seconds: float) -> int:
+    """Tell what was moved as a whole; return the exit code."""
+    if options.json:
+        facts = {field: getattr(moved, field) for field in moved.__slots__}
+        print(json.dumps({"where": where, **facts, "seconds": round(seconds, 3)}, indent=2))
+        return 0
+    travelled = "all of it there already"
+    if moved.sent:
+        rate = moved.sent / seconds / 1e6
+        travelled = f"of which {moved.sent / 1e6:.1f} MB travelled, in {seconds:.1f} s ({rate:.0f} MB/s)"
+    print(f"{where}: {moved.trust}: {moved.size / 1e6:.1f} MB in {counted(moved.files, 'file')}, {travelled}")
+    print(f"  digest  {moved.digest}")
+    return 0
