@@ -91,7 +91,8 @@ def raise_faults(where: str, faults: List[ContentError]) -> None:
 def faults_of_tree(image: Image, root: str, jobs: int = 0) -> List[ContentError]:
     """Compare the tree at *root* with *image*: every path, type, size and byte. Return all faults, by path."""
     wanted: Dict[str, Optional[File]] = {file.path: file for file in image.tree.files}
-    wanted.update(dict.fromkeys((TREE_PATH, TREE_MANIFEST, TREE_CONFIG)))  # read and verified already
+    wanted[TREE_PATH] = None  # read and verified already
+    wanted.update(dict.fromkeys(path for path in (TREE_MANIFEST, TREE_CONFIG) if path in image.documents))
     directories = set(directories_of(wanted))
     faults: Dict[str, ContentError] = {}
     todo: List[File] = []
