@@ -12,6 +12,7 @@ import os
 import secrets
 import tempfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from bundler.runtime.zstd import Decoder
 
 Format = Literal["pyz", "packed", "tree"]
+Check = Callable[[Path], None]
 _CHUNK = 1 << 20
 
 
@@ -66,9 +68,11 @@ def write_carrier(
     force: bool,
     decode: Decoder,
     jobs: int,
+    check: Check | None = None,
 ) -> int:
     """Write *image* to *out*; return how many bytes the artifact has.
 
+    *check* sees the complete artifact under its private name, and raises if it is not to get its final one.
     Raise ``BundleError`` if *out* is there already and not to be replaced (*force*), or cannot be written.
     """
     out = out.absolute()
@@ -77,7 +81,9 @@ def write_carrier(
         if form == "tree":
             return _write_tree(image, out, force=force, decode=decode, jobs=jobs)
         members = _members(image, form)
-        return _write_pyz(members, out) if form == "pyz" else _write_packed(members, out, force=force)
+        if form == "pyz":
+            return _write_pyz(members, out, check)
+        return _write_packed(members, out, force=force, check=check)
     except OSError as error:
         raise BundleError(out, f"cannot be written: {error.strerror}", hint="nothing was left behind") from error
 
@@ -130,7 +136,7 @@ def _bytes_of(image: Image, digest: str) -> bytes:
     return data if isinstance(data, bytes) else data.read_bytes()
 
 
-def _write_pyz(members: Mapping[str, _Content], out: Path) -> int:
+def _write_pyz(members: Mapping[str, _Content], out: Path, check: Check | None) -> int:
     size = zip_size((name, content.size) for name, content in members.items())
     if size > LIMIT:
         raise BundleError(
@@ -146,6 +152,8 @@ def _write_pyz(members: Mapping[str, _Content], out: Path) -> int:
             for name, content in members.items():
                 writer.add(name, content.size, content.crc, content.chunks())
             writer.finish()
+        if check is not None:
+            check(temporary)
         temporary.replace(out)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -153,7 +161,7 @@ def _write_pyz(members: Mapping[str, _Content], out: Path) -> int:
     return size
 
 
-def _write_packed(members: Mapping[str, _Content], out: Path, *, force: bool) -> int:
+def _write_packed(members: Mapping[str, _Content], out: Path, *, force: bool, check: Check | None) -> int:
     with Staging(str(out)) as staging:
         for name, content in members.items():
             path = Path(staging.path, name)
@@ -161,6 +169,8 @@ def _write_packed(members: Mapping[str, _Content], out: Path, *, force: bool) ->
             with path.open("xb") as file:
                 for chunk in content.chunks():
                     file.write(chunk)
+        if check is not None:
+            check(Path(staging.path))
         staging.publish(replace=force and out.exists())
     return sum(content.size for content in members.values())
 

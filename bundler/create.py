@@ -43,14 +43,16 @@ if TYPE_CHECKING:
     from bundler.caches import Cache
     from bundler.layers import LayerPlan
     from bundler.locks import Lock, Pin
-    from bundler.packing import BuiltLayer
+    from bundler.packing import BuiltLayer, Shared
     from bundler.runtime.targets import Target
+    from bundler.stores.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How to create: everything but what and where to. *jobs* 0 means one for each processor.
 
+    *layer_cache* is where other machines keep the layers that they have compressed, and where new ones go.
     *indexes* is called when something has to be resolved or fetched, at most once: to ask pip for its configuration
     takes longer than to create a bundle from the cache.
     """
@@ -63,6 +65,7 @@ class Options:
     settings: Settings = field(default_factory=Settings)
     jobs: int = 0
     offline: bool = False
+    layer_cache: Store | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,8 +217,13 @@ class _Layers:
         ):
             builder = self._new_builder(compress)
             self._take_cached(builder, plans)
+            sharing = [
+                pack.submit(builder.share, plan, self._built[plan.name]) for plan in plans if plan.name in self._built
+            ]
             try:
                 self._build(builder, pack)
+                for future in as_completed(sharing):
+                    future.result()
             except BaseException:
                 builder.stop()
                 pack.shutdown(wait=True, cancel_futures=True)
@@ -253,7 +261,15 @@ class _Layers:
             executor=compress,
             ahead=self._jobs + 1,
             warn=self._reporter.warning,
+            shared=self._shared(),
         )
+
+    def _shared(self) -> Shared | None:
+        if self._options.layer_cache is None:
+            return None
+        from bundler.shared_layers import SharedLayers  # noqa: PLC0415 - most bundles are made without
+
+        return SharedLayers(self._options.layer_cache, self._reporter.warning)
 
     def _take_cached(self, builder: LayerBuilder, plans: Sequence[LayerPlan]) -> None:
         for plan in plans:

@@ -12,7 +12,7 @@ import fnmatch
 import hashlib
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from posixpath import splitext
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from bundler.caches import Cache
     from bundler.install import TreeFile
     from bundler.locks import Pin
+    from bundler.packing import Shared
     from bundler.runtime.targets import Target
 
 LAYER_FORMAT = 3
@@ -122,8 +123,13 @@ class LayerBuilder:
         executor: Executor,
         ahead: int,
         warn: Callable[[str], None],
+        shared: Shared | None = None,
     ) -> None:
-        """Compress in *executor*, with at most *ahead* frames of each layer under way."""
+        """Compress in *executor*, with at most *ahead* frames of each layer under way.
+
+        *shared* may know what others have compressed.
+        """
+        self._shared = shared
         self._cache = cache
         self._target = target
         self._compiler = compiler
@@ -147,16 +153,26 @@ class LayerBuilder:
             return None  # what was allowed then has to be allowed now
         return layer
 
+    def share(self, plan: LayerPlan, layer: BuiltLayer) -> None:
+        """Let others have *layer*, which was in the cache."""
+        if self._shared is not None and not self._stopped.is_set():
+            self._shared.give(self._key(plan), layer)
+
     def build(self, plan: LayerPlan, wheels: Mapping[Pin, Path]) -> BuiltLayer:
         """Build the layer of *plan* from the wheel files in *wheels*, and put it into the cache."""
         try:
-            return self._build(plan, wheels)
+            built = self._build(plan, wheels, self._shared) or self._build(plan, wheels, None)
         except OSError as error:
             where = error.filename or f"{self._cache.root}: layers"
             hint = "free some space, or name another cache with --cache-dir"
             raise BundleError(where, f"cannot be written: {error.strerror}", hint=hint) from error
+        if built is None:
+            raise BundleError(plan.name, "cannot be read back from the cache", hint="bundle cache clear")
+        self.share(plan, built)
+        return built
 
-    def _build(self, plan: LayerPlan, wheels: Mapping[Pin, Path]) -> BuiltLayer:
+    def _build(self, plan: LayerPlan, wheels: Mapping[Pin, Path], shared: Shared | None) -> BuiltLayer | None:
+        """Build the layer; None if *shared* has given other bytes: then nothing of that is to be in the bundle."""
         with ExitStack() as stack:
             allowances = Allowances(self._settings.allow)
             opened = [
@@ -166,6 +182,7 @@ class LayerBuilder:
             for wheel in opened:
                 check_requirements(wheel, self._target)
             new = stack.enter_context(self._cache.new_layer(self._key(plan)))
+            given = shared.take(self._key(plan), new.path / "given", _most(plan)) if shared else None
             with (new.path / "blob").open("xb") as blob:
                 packer = Packer(
                     blob,
@@ -173,19 +190,27 @@ class LayerBuilder:
                     frame_size=self._settings.frame_size,
                     executor=self._executor,
                     ahead=self._ahead,
+                    given=given,
                 )
                 content = _Content(opened, self._settings.exclude, self._compiler, self._stopped)
                 content.check(self._target, allowances)
                 content.pack(packer)
                 packed = packer.finish()
+            if shared and given and not packer.taken == len(packed.descriptor.frames) == len(given.frames):
+                shared.refused(plan.name)
+                return None
+            (new.path / "given").unlink(missing_ok=True)
             (new.path / "layer.json").write_bytes(to_json(_to_json(packed, content, allowances)))
             built = _read_built(plan.name, new.publish(), cached=False)
-        if built is None:
-            raise BundleError(plan.name, "cannot be read back from the cache", hint="bundle cache clear")
-        return built
+        return None if built is None else replace(built, given=given is not None)
 
     def _key(self, plan: LayerPlan) -> str:
         return layer_key(plan, self._target, self._compiler, self._settings)
+
+
+def _most(plan: LayerPlan) -> int:
+    """Return more bytes than any layer of *plan* has."""
+    return 4 * plan.size + (1 << 20)
 
 
 def check_requirements(wheel: Wheel, target: Target) -> None:

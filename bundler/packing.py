@@ -1,21 +1,27 @@
 """Files → one layer: a deterministic tar in independent zstd frames, compressed in parallel.
 
 * Every frame is one zstd call with one set of parameters: the same bytes for the same libzstd, whatever the jobs.
+* A frame that somebody else has compressed (``Given``) is taken instead only if it is one plain frame, no larger than
+  compressing may make it, and decodes to exactly our bytes.
 * At most *ahead* frames are under way, so memory does not depend on the size of the files.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import zlib
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from itertools import accumulate
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import zstandard
 
 from bundler.runtime.documents import MAX_FRAME, ZSTD_LAYER_TYPE, Descriptor, File, Frame
+from bundler.runtime.errors import ContentError
+from bundler.runtime.zstd import check_frame
 from bundler.tars import FrameWriter, tar_header
 
 if TYPE_CHECKING:
@@ -44,7 +50,7 @@ class Packed:
 class BuiltLayer:
     """A layer in the cache, and what was installed into it.
 
-    *owners* says, for each file, which distribution it belongs to.
+    *owners* says, for each file, which distribution it belongs to; *given* that another machine has compressed it.
     """
 
     name: str
@@ -55,6 +61,7 @@ class BuiltLayer:
     allowances: tuple[Allowance, ...]
     blob: Path
     cached: bool
+    given: bool = False
 
     def owner_of(self, path: str) -> str:
         """Return name and version of the distribution that *path* comes from."""
@@ -62,16 +69,71 @@ class BuiltLayer:
         return f"{self.distributions[owner].name} {self.distributions[owner].version}"
 
 
+class Given:
+    """A blob at *path* of which is said that its *frames* are those of the layer to be packed."""
+
+    def __init__(self, path: Path, frames: tuple[Frame, ...]) -> None:
+        self.path = path
+        self.frames = frames
+        self._offsets = [0, *accumulate(frame.size for frame in frames)]
+
+    def take(self, number: int, data: bytearray) -> bytes | None:
+        """Return the frame *number* if it decodes to *data*, else None."""
+        if number >= len(self.frames) or self.frames[number].raw != len(data):
+            return None
+        size = self.frames[number].size
+        if size > _most(len(data)):
+            return None
+        with self.path.open("rb") as file:
+            compressed = os.pread(file.fileno(), size, self._offsets[number])
+        try:
+            check_frame(compressed, len(data), str(self.path))
+            decoded = zstandard.ZstdDecompressor().decompress(compressed, max_output_size=len(data))
+        except (ContentError, zstandard.ZstdError):
+            return None
+        return compressed if decoded == data else None
+
+
+def _most(size: int) -> int:
+    """Return how many bytes zstd needs at most for *size* of them: its ZSTD_COMPRESSBOUND."""
+    return size + (size >> 8) + (((128 << 10) - size) >> 11 if size < 128 << 10 else 0)
+
+
+class Shared(Protocol):
+    """Where others keep the layers that they have compressed, under the same keys. Nothing of it is believed."""
+
+    def take(self, key: str, path: Path, limit: int) -> Given | None:
+        """Bring the layer *key*, of at most *limit* bytes, to *path*; None if there is none."""
+
+    def give(self, key: str, layer: BuiltLayer) -> None:
+        """Let others have *layer*."""
+
+    def refused(self, layer: str) -> None:
+        """Hear that what was taken for *layer* has other bytes."""
+
+
 class Packer:
     """Writes the blob of a layer: ``add_directories``, ``add`` each file, ``finish``."""
 
-    def __init__(self, blob: BinaryIO, *, level: int, frame_size: int, executor: Executor, ahead: int) -> None:
-        """Write to *blob*; compress in *executor*. *frame_size* is in bytes."""
+    def __init__(
+        self,
+        blob: BinaryIO,
+        *,
+        level: int,
+        frame_size: int,
+        executor: Executor,
+        ahead: int,
+        given: Given | None = None,
+    ) -> None:
+        """Write to *blob*; compress in *executor*, where *given* does not have it. *frame_size* is in bytes."""
+        self.taken = 0
+        self._given = given
+        self._submitted = 0
         self._blob = blob
         self._level = level
         self._executor = executor
         self._ahead = ahead
-        self._pending: deque[Future[tuple[Frame, bytes]]] = deque()
+        self._pending: deque[Future[tuple[Frame, bytes, bool]]] = deque()
         self._frames: list[Frame] = []
         self._files: list[File] = []
         self._digest = hashlib.sha256()
@@ -106,10 +168,12 @@ class Packer:
     def _submit(self, frame: bytearray) -> None:
         if len(self._pending) >= self._ahead:
             self._write(self._pending.popleft())
-        self._pending.append(self._executor.submit(_compress, frame, self._level))
+        self._pending.append(self._executor.submit(_compress, frame, self._level, self._given, self._submitted))
+        self._submitted += 1
 
-    def _write(self, future: Future[tuple[Frame, bytes]]) -> None:
-        frame, data = future.result()
+    def _write(self, future: Future[tuple[Frame, bytes, bool]]) -> None:
+        frame, data, taken = future.result()
+        self.taken += taken
         self._frames.append(frame)
         self._digest.update(data)
         self._crc = zlib.crc32(data, self._crc)
@@ -117,7 +181,10 @@ class Packer:
         self._blob.write(data)
 
 
-def _compress(data: bytearray, level: int) -> tuple[Frame, bytes]:
+def _compress(data: bytearray, level: int, given: Given | None, number: int) -> tuple[Frame, bytes, bool]:
+    """Return the frame *number* of a layer, whose bytes are *data*, and whether it was *given*."""
+    if given is not None and (known := given.take(number, data)) is not None:
+        return Frame(len(data), len(known), hashlib.sha256(known).hexdigest()), known, True
     if getattr(_local, "level", None) != level:  # a compressor is not for two threads at once
         _local.level = level
         parameters = zstandard.ZstdCompressionParameters.from_level(
@@ -125,7 +192,7 @@ def _compress(data: bytearray, level: int) -> tuple[Frame, bytes]:
         )
         _local.compressor = zstandard.ZstdCompressor(compression_params=parameters)
     compressed: bytes = _local.compressor.compress(data)
-    return Frame(len(data), len(compressed), hashlib.sha256(compressed).hexdigest()), compressed
+    return Frame(len(data), len(compressed), hashlib.sha256(compressed).hexdigest()), compressed, False
 
 
 def decode(data: bytes, raw: int) -> bytes:

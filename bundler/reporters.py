@@ -35,5 +35,11 @@ class Reporter:
     def packed(self, layer: str, size: int, *, cached: bool) -> None:
         """Hear that the layer named *layer*, made from *size* bytes of wheels, is complete."""
 
+    def copying(self, blobs: int, size: int, *, present: int) -> None:
+        """Hear that so many blobs are about to be copied, of *size* bytes, *present* of which are there already."""
+
+    def copied(self, digest: str, size: int) -> None:
+        """Hear that *size* more bytes of the blob *digest* have travelled."""
+
     def warning(self, text: str) -> None:
         """Hear that something is odd, but not wrong enough to stop."""

@@ -36,7 +36,7 @@ from bundler.proxies import proxy_for
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from urllib3 import BaseHTTPResponse, PoolManager
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from bundler.indexes import IndexOptions
 
 MAX_REDIRECTS = 10
-_REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECTS = (301, 302, 303, 307, 308)
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _CONNECT_TIMEOUT = 15.0
 # The first that fits.
@@ -96,27 +96,39 @@ class Transport:
         for _ in range(MAX_REDIRECTS + 1):
             response = self._authorized(where, own if origin(where) == place else None, headers)
             target = response.headers.get("Location")
-            if response.status not in _REDIRECTS or not target:
+            if response.status not in REDIRECTS or not target:
                 _check_status(response, where)
                 return response
             response.close()
             # A login that a server has put into a redirect is not the user's.
-            where, _ = split_login(_redirected(where, target))
+            where, _ = split_login(redirected(where, target))
         raise BundleError(redacted(url), "redirects without end", want=f"at most {MAX_REDIRECTS} redirects")
 
     def _authorized(self, url: str, own: Login | None, headers: Mapping[str, str]) -> BaseHTTPResponse:
         """Return the response of *url* to the user who is known there."""
         place = origin(url)
         login = self._asked.get(place) or self._credentials.find(url, own)
-        response = self._send(url, login, headers)
+        response = self.send("GET", url, headers, login=login)
         if response.status == 401 and place not in self._asked:  # noqa: PLR2004 - the number is the word
             self._asked[place] = asked = self._credentials.ask(url, login)
             if asked is not None:
                 response.close()
-                response = self._send(url, asked, headers)
+                response = self.send("GET", url, headers, login=asked)
         return response
 
-    def _send(self, url: str, login: Login | None, headers: Mapping[str, str]) -> BaseHTTPResponse:
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        login: Login | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+    ) -> BaseHTTPResponse:
+        """Return the response to one request, whatever its status, redirects included; its body is still to be read.
+
+        A *body* that is no bytes needs a Content-Length among the *headers*.
+        """
         # The bytes as they are stored: their digest is what counts.
         headers = {"Accept-Encoding": "identity", "User-Agent": "bundler", **headers}
         if login is not None:
@@ -124,7 +136,14 @@ class Transport:
         try:
             manager = self._manager(url)
             return manager.urlopen(
-                "GET", url, headers=headers, redirect=False, retries=False, preload_content=False, decode_content=False
+                method,
+                url,
+                body=body,
+                headers=headers,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
             )
         except HTTPError as error:
             raise classified(error, url) from None
@@ -201,6 +220,17 @@ def classified(error: HTTPError, url: str) -> Hiccup | BundleError:
     return Hiccup(what, hint=advice)
 
 
+def check_transient(response: BaseHTTPResponse) -> None:
+    """Raise ``Hiccup`` if the status of *response* may be another one the next time."""
+    if response.status not in _TRANSIENT:
+        return
+    response.close()
+    after = None
+    with contextlib.suppress(InvalidHeader):
+        after = Retry().get_retry_after(response)
+    raise Hiccup(f"the server says {response.status} {response.reason or ''}".strip(), after=after)
+
+
 def _check_status(response: BaseHTTPResponse, url: str) -> None:
     """Raise unless *response* is one to go on with."""
     status = response.status
@@ -209,11 +239,7 @@ def _check_status(response: BaseHTTPResponse, url: str) -> None:
     response.close()
     got = f"{status} {response.reason or ''}".strip()
     where = redacted(url)
-    if status in _TRANSIENT:
-        after = None
-        with contextlib.suppress(InvalidHeader):
-            after = Retry().get_retry_after(response)
-        raise Hiccup(f"the server says {got}", after=after)
+    check_transient(response)
     if status in (401, 403):
         hint = "put credentials into the index URL, netrc or a keyring, or look at what they allow"
         raise BundleError(where, "access is refused", got=got, hint=hint)
@@ -226,7 +252,7 @@ def _check_status(response: BaseHTTPResponse, url: str) -> None:
     raise BundleError(where, "the server does not give it", got=got)
 
 
-def _redirected(url: str, target: str) -> str:
+def redirected(url: str, target: str) -> str:
     """Return where *target* leads from *url*."""
     joined = urljoin(url, target)
     old, new = urlsplit(url).scheme, urlsplit(joined).scheme

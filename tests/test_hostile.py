@@ -10,9 +10,9 @@ from wheel_factory import make_wheel, pin_of
 
 from bundler.allowances import Allowances
 from bundler.archives import Archive
-from bundler.create import decode
 from bundler.install import chunks_of, files_of
 from bundler.layers import check_requirements
+from bundler.packing import decode
 from bundler.runtime import verifying
 from bundler.runtime.documents import parse_json
 from bundler.runtime.errors import BundleError, Faults

@@ -21,7 +21,24 @@ from bundler.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("create", "lock", "check", "verify", "unpack", "run", "inspect", "probe", "doctor", "runtime", "cache")
+COMMANDS = (
+    "create",
+    "lock",
+    "check",
+    "verify",
+    "unpack",
+    "run",
+    "inspect",
+    "push",
+    "pull",
+    "copy",
+    "diff",
+    "gc",
+    "probe",
+    "doctor",
+    "runtime",
+    "cache",
+)
 INTERRUPTED = 130
 
 
@@ -44,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a disk that is full or gone where no stage has a better word for it
         print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return BundleError.exit_code
-    except KeyboardInterrupt:
-        print("interrupted: nothing was left behind", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted: {str(interrupt) or 'nothing was left behind'}", file=sys.stderr)
         return INTERRUPTED
 
 

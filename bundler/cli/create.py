@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +20,21 @@ from bundler.cli.options import (
     create_options,
 )
 from bundler.cli.progress import counted, progress
+from bundler.cli.transfers import opened
 from bundler.create import Bundle, create, lock
 from bundler.locks import Lock
 from bundler.outputs import read_text
 from bundler.runtime.errors import UsageError
+from bundler.stores.store import DEFAULT_NAME
 from bundler.wheelhouses import Wheelhouse, create_wheelhouse
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator, Sequence
 
     from bundler.azureml import Form
+    from bundler.packing import BuiltLayer
+    from bundler.stores.store import Store
 
 HELP = "make a bundle for a target: resolve, fetch, install, compress, hash"
 
@@ -74,6 +81,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_indexes(parser)
     add_cache(parser)
+    parser.add_argument(
+        "--layer-cache",
+        metavar="URL",
+        help="a store (see bundle push) for compressed layers, shared with other machines; none of it is trusted",
+    )
 
 
 def _level(text: str) -> int:
@@ -101,9 +113,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(
             "--lock", "is resolved already", hint="give --baseline to bundle lock, or compare later: bundle check"
         )
-    settings = create_options(options)
     made: Bundle | Wheelhouse
-    with progress(quiet=options.quiet or options.json) as reporter:
+    with progress(quiet=options.quiet or options.json) as reporter, _layer_cache(options) as layer_cache:
+        settings = replace(create_options(options), layer_cache=layer_cache)
         if options.lock:
             locked = Lock.from_toml(read_text(options.lock), options.lock, settings.target)
         else:
@@ -136,6 +148,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def _layer_cache(options: argparse.Namespace) -> Iterator[Store | None]:
+    """Give the store for layers, if there is to be one."""
+    if options.layer_cache is None:
+        yield None
+        return
+    with opened(options.layer_cache) as (store, name):
+        if name != DEFAULT_NAME:
+            raise UsageError("--layer-cache", "names one bundle, and a cache is a whole store", got=name)
+        yield store
+
+
 def to_json(made: Bundle | Wheelhouse) -> dict[str, Any]:
     """Return what ``--json`` prints. Sizes are in bytes."""
     facts = {
@@ -163,6 +187,7 @@ def _bundle_to_json(bundle: Bundle) -> dict[str, Any]:
                 "size": layer.packed.descriptor.size,
                 "tar_size": layer.packed.size,
                 "cached": layer.cached,
+                "from_layer_cache": layer.given,
             }
             for layer in bundle.layers
         ],
@@ -180,6 +205,8 @@ def _show(bundle: Bundle) -> None:
         print(f"  the image's  {', '.join(map(str, bundle.lock.provided))}")
     print(f"  digest       {bundle.digest}")
     print(f"  tree digest  {bundle.tree_digest}")
+    if any(layer.given for layer in bundle.layers):
+        print(f"  layers       {_origins(bundle.layers)}")
     python = "python{}.{}".format(*bundle.lock.target.python_minor)
     print("next, where it is to run:")
     if bundle.form == "tree":
@@ -187,6 +214,13 @@ def _show(bundle: Bundle) -> None:
     else:
         print(f"  {python} {path} verify --expect {bundle.digest}")
         print(f"  {python} {path} run --expect {bundle.digest} -- python your_program.py")
+
+
+def _origins(layers: Sequence[BuiltLayer]) -> str:
+    """Return how many of *layers* came from where."""
+    given = sum(layer.given for layer in layers)
+    cached = sum(layer.cached for layer in layers)
+    return f"{given} from the layer cache, {cached} cached here, {len(layers) - given - cached} compressed"
 
 
 def _show_wheelhouse(wheelhouse: Wheelhouse) -> None:

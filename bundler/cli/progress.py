@@ -79,6 +79,10 @@ class _Lines(_Warnings):
     def packed(self, layer: str, size: int, *, cached: bool) -> None:
         _say(f"packed {layer} ({'cached' if cached else f'{size / 1e6:.1f} MB'})")
 
+    def copying(self, blobs: int, size: int, *, present: int) -> None:
+        there = f", {present / 1e6:.1f} MB of it there already" if present else ""
+        _say(f"copying {counted(blobs, 'blob')}, {size / 1e6:.1f} MB{there}")
+
 
 class _Bars(Reporter):
     """A bar for each stage."""
@@ -88,6 +92,8 @@ class _Bars(Reporter):
         self._resolve: TaskID | None = None
         self._fetch: TaskID | None = None
         self._pack: TaskID | None = None
+        self._copy: TaskID | None = None
+        self._lock = threading.Lock()
 
     def resolving(self, requirements: int) -> None:
         self._resolve = self._bars.add_task("resolve", total=None, completed=0)
@@ -110,6 +116,19 @@ class _Bars(Reporter):
     def packed(self, layer: str, size: int, *, cached: bool) -> None:
         if self._pack is not None:
             self._bars.advance(self._pack, size)
+
+    def copying(self, blobs: int, size: int, *, present: int) -> None:
+        with self._lock:
+            if self._copy is None:
+                # What is there already counts as done, and not for the rate.
+                self._copy = self._bars.add_task("copy", total=size, completed=present)
+                return
+            task = next(task for task in self._bars.tasks if task.id == self._copy)
+            self._bars.update(self._copy, total=(task.total or 0) + size, completed=task.completed + present)
+
+    def copied(self, digest: str, size: int) -> None:
+        if self._copy is not None:
+            self._bars.advance(self._copy, size)
 
     def warning(self, text: str) -> None:
         self._bars.console.print(f"warning: {text}", markup=False, highlight=False)

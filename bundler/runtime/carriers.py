@@ -2,7 +2,8 @@
 
 * ``.pyz``: a zip whose members are all stored; its directory is read strictly and nothing is imported for it.
 * packed directory: the same members as files.
-* tree: an unpacked tree, which holds ``.bundle/manifest.json`` and ``.bundle/config.json`` instead of blobs.
+* tree: an unpacked tree, which holds ``.bundle/manifest.json`` and ``.bundle/config.json`` instead of blobs. One that a
+  container engine has made of the image is *mounted*: it cannot hold its own manifest, and is named by the tree digest.
 * A member is opened once and read by offset; a symlink or anything but a regular file is refused (rule C19).
 """
 
@@ -56,6 +57,7 @@ class Carrier:
     """An open artifact. Use it as a context manager; ``kind`` is pyz, packed or tree."""
 
     kind = ""
+    mounted = False
 
     def __init__(self, path: str) -> None:
         """Stand for the artifact at *path*."""
@@ -132,6 +134,7 @@ class Directory(Carrier):
         """Stand for the directory at *path*, of *kind* packed or tree."""
         super().__init__(path)
         self.kind = kind
+        self.mounted = kind == "tree" and not os.path.lexists(os.path.join(path, TREE_MANIFEST))
 
     def member(self, name: str) -> Member:
         """Open the file *name*."""
@@ -147,13 +150,13 @@ class Directory(Carrier):
         return sorted(found)
 
     def named_digest(self) -> str:
-        """Return the digest that ``index.json`` names; a tree names none: its manifest is what it is."""
+        """Return the digest that ``index.json`` names; a tree names none: its manifest or its index is what it is."""
         if self.kind == "packed":
             return super().named_digest()
-        from .documents import digest_of
+        from .documents import MAX_TREE, TREE_PATH, digest_of
 
-        member = self.member(TREE_MANIFEST)
-        return digest_of(member.read(0, min(member.size, MAX_DOCUMENT)))
+        member = self.member(TREE_PATH if self.mounted else TREE_MANIFEST)
+        return digest_of(member.read(0, min(member.size, MAX_TREE if self.mounted else MAX_DOCUMENT)))
 
 
 class Pyz(Carrier):
@@ -264,10 +267,10 @@ def open_carrier(path: str) -> Carrier:
         return Pyz(path)
     if os.path.lexists(os.path.join(path, "oci-layout")):
         return Directory(path, "packed")
-    if os.path.lexists(os.path.join(path, TREE_MANIFEST)):
+    if any(os.path.lexists(os.path.join(path, name)) for name in (TREE_MANIFEST, ".bundle/tree.json")):
         return Directory(path, "tree")
     raise ContentError(
-        path, "is not a bundle", got="some other directory", want="oci-layout or .bundle/manifest.json", rule="C19"
+        path, "is not a bundle", got="some other directory", want="oci-layout or .bundle/tree.json", rule="C19"
     )
 
 

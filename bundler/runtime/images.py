@@ -12,6 +12,7 @@ from typing import Dict, NamedTuple, Optional
 
 from .carriers import TREE_CONFIG, TREE_MANIFEST, Carrier, Member
 from .documents import (
+    CONFIG_TYPE,
     MAX_DOCUMENT,
     MAX_TREE,
     TREE_PATH,
@@ -58,13 +59,11 @@ def read_digest(carrier: Carrier, expect: Optional[str]) -> str:
             raise UsageError("expected digest", error.what, got=error.got, want=error.want) from None
     digest = carrier.named_digest()
     if expect is not None and digest != expect:
+        hint = "copy the bundle again, or expect the digest that bundle create has printed for it"
+        if carrier.mounted:
+            hint = "it was unpacked from an image by other means: expect the tree digest that bundle create has printed"
         raise TrustError(
-            carrier.path,
-            "is another bundle than expected",
-            got=digest,
-            want=expect,
-            hint="copy the bundle again, or expect the digest that bundle create has printed for it",
-            rule="B17",
+            carrier.path, "is another bundle than expected", got=digest, want=expect, hint=hint, rule="B17"
         )
     return digest
 
@@ -72,6 +71,8 @@ def read_digest(carrier: Carrier, expect: Optional[str]) -> str:
 def load_image(carrier: Carrier, expect: Optional[str] = None) -> Image:
     """Verify the documents of the bundle in *carrier*; *expect* is the digest that it must have."""
     digest = read_digest(carrier, expect)
+    if carrier.mounted:
+        return _load_mounted(carrier, digest, trusted=expect is not None)
     in_tree = carrier.kind == "tree"
     member = carrier.member(TREE_MANIFEST) if in_tree else carrier.blob(digest)
     manifest_bytes = read_verified(member, digest, min(member.size, MAX_DOCUMENT))
@@ -93,6 +94,16 @@ def load_image(carrier: Carrier, expect: Optional[str] = None) -> Image:
             documents[file.path] = _slice(layer, file, f"{carrier.path}: {file.path}")
     _check_agreement(carrier.path, manifest, config, index)
     return Image(digest, expect is not None, manifest, config, index, documents)
+
+
+def _load_mounted(carrier: Carrier, digest: str, *, trusted: bool) -> Image:
+    """Verify the index of a tree that has no manifest; *digest*, the tree digest, stands for it all."""
+    member = carrier.member(TREE_PATH)
+    data = read_verified(member, digest, min(member.size, MAX_TREE))
+    index = Index.parse(data)
+    diff_ids = tuple(layer.diff_id for layer in index.layers)
+    config = Config("", diff_ids, tree_digest=digest, tree_offset=0, tree_size=len(data))
+    return Image(digest, trusted, Manifest(Descriptor(CONFIG_TYPE, digest, 0), ()), config, index, {})
 
 
 def read_verified(member: Member, digest: str, size: int) -> bytes:

@@ -109,7 +109,8 @@ def faults_of_tree(image: Image, root: str, jobs: int = 0, *, started: bool = Fa
     *started* says that this is the boot of the tree where it lies, and that Python may have added ``.pyc`` by now.
     """
     wanted: Dict[str, Optional[File]] = {file.path: file for file in image.tree.files}
-    wanted.update(dict.fromkeys((TREE_PATH, TREE_MANIFEST, TREE_CONFIG)))  # read and verified already
+    wanted[TREE_PATH] = None  # read and verified already
+    wanted.update(dict.fromkeys(path for path in (TREE_MANIFEST, TREE_CONFIG) if path in image.documents))
     directories = {*directories_of(wanted), *(_LAUNCH_PYCACHES if started else ())}
     let_pass = _LAUNCH_PYCS if started else ()
     faults: Dict[str, ContentError] = {}

@@ -1,0 +1,111 @@
+"""``bundle pull``: a bundle in a store → a ``.pyz``, a packed directory or a tree."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.cli.progress import progress
+from bundler.cli.transfers import (
+    URL_HELP,
+    Clock,
+    add_transfer,
+    copied_to_json,
+    opened,
+    show_moved,
+    summary,
+    transfer_options,
+)
+from bundler.packing import decode
+from bundler.pulling import pull, staging_of
+from bundler.runtime.errors import UsageError
+from bundler.stores.files import open_files
+from bundler.whole_files import pull_files
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bundler.carriers import Format
+
+HELP = "fetch a bundle from a store, and verify it before it gets its name"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("url", metavar="URL", help=URL_HELP)
+    parser.add_argument("path", metavar="PATH", type=Path, help="the bundle to write")
+    parser.add_argument(
+        "--format",
+        choices=("pyz", "packed", "tree"),
+        help="what to write (default: pyz where PATH ends so, else packed)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace PATH; what it has already does not travel")
+    add_transfer(parser)
+    parser.add_argument(
+        "--as-file",
+        action="store_true",
+        help="move a .pyz or a wheelhouse as it is; URL is the file's own, beside which its sha256 lies",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
+    clock = Clock()
+    kept = f"what has arrived is kept in {staging_of(options.path)}, and the next pull goes on there"
+    form = _form(options)
+    try:
+        if options.as_file:
+            return _pull_file(options, clock)
+        with progress(quiet=options.quiet or options.json) as reporter, opened(options.url) as (source, name):
+            pulled = pull(
+                source,
+                name,
+                options.path,
+                form=form,
+                decode=decode,
+                expect=options.expect,
+                force=options.force,
+                options=transfer_options(options),
+                reporter=reporter,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(kept if staging_of(options.path).exists() else "") from None
+    copied = pulled.copied
+    if options.json:
+        facts = {"path": str(options.path), "format": form, "trust": pulled.trust, "disk_size": pulled.size}
+        print(json.dumps({**facts, **copied_to_json(copied, clock.seconds)}, indent=2))
+        return 0
+    print(f"{options.path}: {pulled.trust}: {summary(copied, clock.seconds)}")
+    print(f"  digest  {copied.digest}")
+    if pulled.trust != "verified":
+        print("  without --expect, this says that it is complete, not who made it")
+    path = shlex.quote(str(options.path))
+    print(f"next: bundle inspect {path}")
+    return 0
+
+
+def _pull_file(options: argparse.Namespace, clock: Clock) -> int:
+    if options.format:
+        raise UsageError("--as-file", "takes what is there as it is", got=f"--format {options.format}")
+    place, name = open_files(options.url, os.environ)
+    with progress(quiet=options.quiet or options.json) as reporter:
+        moved = pull_files(
+            place,
+            name,
+            options.path,
+            decode=decode,
+            expect=options.expect,
+            force=options.force,
+            reporter=reporter,
+        )
+    return show_moved(options, str(options.path), moved, clock.seconds)
+
+
+def _form(options: argparse.Namespace) -> Format:
+    form: Format = options.format or ("pyz" if options.path.suffix == ".pyz" else "packed")
+    if options.path.suffix == ".pyz" and form != "pyz":
+        raise UsageError(options.path, "is the name of a .pyz, which is another format", got=f"--format {form}")
+    return form

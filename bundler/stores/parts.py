@@ -1,0 +1,112 @@
+"""The bytes of a blob as they come → a file under its final name, complete and right.
+
+* What has arrived stays in a part, and the next attempt, in this process or another, goes on where it ends.
+* A part belongs to whoever holds a lock on it: of two processes one receives, and the other finds the blob there.
+* Wrong bytes behind a part of unknown origin are received once more from zero; then it is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from bundler.file_locks import UNSUPPORTED, lock_file
+from bundler.runtime.errors import BundleError, ContentError
+from bundler.stores.contents import CHUNK, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedRandom
+    from pathlib import Path
+
+    from bundler.stores.contents import Blob, Reader
+
+_PAUSE = 0.1
+
+
+def receive(blob: Blob, part: Path, final: Path, read: Reader) -> None:
+    """Bring the bytes of *blob*, which *read* gives, to *final* by way of *part*."""
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with _held(part, final) as own:
+            if own is not None:
+                _complete(blob, own, read)
+                own.replace(final)
+    except OSError as error:
+        raise BundleError(final, f"cannot be written: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _held(part: Path, final: Path) -> Iterator[Path | None]:
+    """Give *part* to one alone, or None when *final* has come to be there; without locks, a part of one's own."""
+    lock: int | None = None
+    while lock is None:
+        if final.exists():
+            yield None
+            return
+        try:
+            lock = lock_file(part)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            break
+        if lock is None:
+            time.sleep(_PAUSE)
+        elif not _is_open_at(lock, part):  # it was renamed or removed before it was locked
+            os.close(lock)
+            lock = None
+    own = part if lock is not None else part.with_name(f"{part.name}.{secrets.token_hex(8)}")
+    try:
+        yield own
+    except ContentError:
+        own.unlink(missing_ok=True)
+        raise
+    finally:
+        if lock is None:
+            own.unlink(missing_ok=True)
+        else:
+            with contextlib.suppress(OSError):
+                if own.stat().st_size == 0:
+                    own.unlink()
+            os.close(lock)
+
+
+def _is_open_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _complete(blob: Blob, part: Path, read: Reader) -> None:
+    part.touch()
+    with part.open("r+b") as file:
+        if not _resume(blob, file, read, str(part)):
+            file.seek(0)
+            file.truncate()
+            for chunk in checked(blob, read(0), str(part)):
+                file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())  # what has its final name is there after a crash as well
+
+
+def _resume(blob: Blob, file: BufferedRandom, read: Reader, where: str) -> bool:
+    """Go on with what *file* has; tell whether it then is the blob."""
+    digest = hashlib.sha256()
+    size = 0
+    while size <= blob.size and (chunk := file.read(CHUNK)):
+        digest.update(chunk)
+        size += len(chunk)
+    if not 0 < size <= blob.size:
+        return False
+    try:
+        for chunk in checked(blob, read(size) if size < blob.size else (), where, digest, size):
+            file.write(chunk)
+    except ContentError:
+        return False
+    return True

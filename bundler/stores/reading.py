@@ -1,0 +1,76 @@
+"""A manifest in a store → the verified documents of the bundle that it is, without its large layers.
+
+* Read are the manifest, the config and layer 0, each checked on its way; the runtime's own reader does the rest.
+* What may pass is tried again.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from typing import TYPE_CHECKING
+
+from bundler.runtime.carriers import Carrier, Member
+from bundler.runtime.images import load_image
+from bundler.stores.contents import checked, read_links
+from bundler.stores.retries import Patience
+from bundler.transport import Hiccup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from bundler.runtime.images import Image
+    from bundler.stores.contents import Blob
+    from bundler.stores.store import Store
+
+    T = TypeVar("T")
+
+
+def read_image(store: Store, manifest: Blob) -> Image:
+    """Return the documents of the bundle *manifest*; raise ``ContentError`` if it is none or is damaged."""
+    with _Documents(store, manifest) as documents:
+        return load_image(documents, manifest.digest)
+
+
+def patiently(attempt: Callable[[], T], where: str, patience: Patience | None = None) -> T:
+    """Return what *attempt* returns, and make it again while its failure may pass."""
+    patience = patience or Patience(sleep=time.sleep)
+    failures = 0
+    while True:
+        try:
+            return attempt()
+        except Hiccup as hiccup:
+            failures += 1
+            patience.wait(hiccup, failures, where)
+
+
+class _Documents(Carrier):
+    """The blobs of one bundle in a store, each fetched when it is asked for."""
+
+    kind = "blobs"
+
+    def __init__(self, store: Store, manifest: Blob) -> None:
+        super().__init__(store.where)
+        self._store = store
+        self._manifest = manifest
+        data = patiently(lambda: store.document(manifest), store.where)
+        links = read_links(data, f"{store.where}: {manifest.digest}")
+        self._blobs = {blob.digest: blob for blob in (*links.blobs, manifest)}
+
+    def member(self, name: str) -> Member:
+        blob = self._blobs["sha256:" + name.removeprefix("blobs/sha256/")]
+        if name not in self._fds:
+            self._fds[name] = patiently(lambda: self._fetch(blob), self._store.where)
+        return Member(f"{self.path}: {blob.digest}", self._fds[name], 0, blob.size)
+
+    def _fetch(self, blob: Blob) -> int:
+        with tempfile.TemporaryFile() as file:
+            for chunk in checked(blob, self._store.read(blob), self._store.where):
+                file.write(chunk)
+            file.flush()
+            return os.dup(file.fileno())
+
+    def named_digest(self) -> str:
+        return self._manifest.digest
