@@ -21,7 +21,7 @@ from .errors import ContentError
 FORMAT = 1
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-INDEX_TYPE = "application/vnd.oci.image.tree.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 GZIP_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 ZSTD_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+zstd"
 FRAMES = "dev.bundler.frames"

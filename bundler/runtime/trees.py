@@ -2,6 +2,7 @@
 
 * Files are made once, with their final mode, in directories that were made before.
 * A tree has exactly the files of the index: an extra file, directory or symlink is a fault like a changed byte.
+* Only signatures may come and go: they are about the tree, not of it.
 * Lost mode bits are no fault, because uploads lose them; set-id bits are.
 """
 
@@ -18,7 +19,7 @@ from .documents import TREE_PATH, File
 from .errors import ContentError, PlaceError, TargetError
 from .frames import in_parallel, processors, read_layers
 from .images import Image
-from .indexes import directories_of
+from .indexes import SIGNATURES, directories_of
 from .zstd import Decoder, find_decoder
 
 _CHUNK = 1 << 20
@@ -102,6 +103,10 @@ def faults_of_tree(image: Image, root: str, jobs: int = 0) -> List[ContentError]
                 path = prefix + entry.name
                 if path in directories and entry.is_dir(follow_symlinks=False):
                     walk(path + "/")
+                elif path == SIGNATURES:
+                    from .referrers import faults_of_signatures
+
+                    faults.update(faults_of_signatures(root, image.digest))
                 elif path not in wanted:
                     faults[path] = ContentError(path, "is extra: the bundle has no such file", rule="C24")
                 elif not entry.is_file(follow_symlinks=False):
