@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from bundler.create import decode
+from bundler.runtime.cli import add_keys
+from bundler.runtime.keys import chosen_keys
 from bundler.runtime.verifying import verify
 
 if TYPE_CHECKING:
@@ -19,16 +22,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("path", metavar="PATH", help="a .pyz, a packed directory or a tree")
     parser.add_argument("--expect", metavar="DIGEST", help="the digest it must have (sha256:…)")
+    add_keys(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    verdict = verify(options.path, options.expect, decode=decode)
+    keys = chosen_keys(options.key, os.environ, required=options.require_signature)
+    verdict = verify(options.path, options.expect, keys=keys, decode=decode)
     if options.json:
         print(json.dumps(verdict.to_json(), indent=2))
     else:
         print(f"{options.path}: {verdict.trust}: {verdict.files} files, {verdict.image.digest}")
-        if options.expect is None:
-            print("  without --expect, this says that it is complete, not who made it")
+        if verdict.signed_by:
+            print(f"  signed by {verdict.signed_by}")
+        elif options.expect is None:
+            print("  without --expect or --key, this says that it is complete, not who made it")
     return 0

@@ -154,7 +154,7 @@ def _unpack_into(image: Image, carrier: Carrier, root: str, report: Dict[str, An
 def unpack(
     path: str, directory: str, expect: Optional[str] = None, *, decode: Optional[Decoder] = None, force: bool = False
 ) -> Image:
-    """Unpack the bundle at *path* into *directory*, which appears complete or not at all.
+    """Unpack the bundle at *path* into *directory*, which appears complete or not at all; signatures come along.
 
     With *force* a bundle's tree that is already there is replaced. The interpreter need not be the target.
     """
@@ -167,6 +167,10 @@ def unpack(
         try:
             with Staging(directory) as staging:
                 write_tree(image, carrier, staging.path, decode=decode)
+                if carrier.listed()[1:]:
+                    from .referrers import copy_signatures
+
+                    copy_signatures(carrier, image.digest, staging.path)
                 staging.publish(replace=replace)
         except OSError as error:
             raise PlaceError(directory, f"cannot be written: {error.strerror}", rule="D26") from error

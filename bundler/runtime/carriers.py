@@ -248,6 +248,10 @@ class Pyz(Carrier):
         """List the members of the zip."""
         return list(self._members)
 
+    def crc(self, name: str) -> int:
+        """Return the CRC-32 that the zip promises for the member *name*."""
+        return int(self._members[name][2])
+
     def faults(self) -> List[ContentError]:
         """Compare the members that no digest covers with the CRC in the zip: damage, not attack."""
         faults = []

@@ -75,6 +75,8 @@ def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
         if name == "unpack":
             command.add_argument("directory", metavar="DIR", help="the directory to make")
             command.add_argument("--force", action="store_true", help="replace a tree that is there")
+        if name == "verify":
+            add_keys(command)
         if name == "run":
             command.usage = f"{parser.prog} run [--expect DIGEST] [--report FILE] {path} -- CMD [ARGUMENT …]"
         if name != "info":
@@ -90,17 +92,33 @@ def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
     return parser
 
 
+def add_keys(parser: argparse.ArgumentParser) -> None:
+    """Add whose signature is wanted."""
+    parser.add_argument(
+        "--key",
+        metavar="PUB",
+        action="append",
+        default=[],
+        help="demand a signature by this public key, or one of several (default: BUNDLE_PUBLIC_KEY)",
+    )
+    parser.add_argument("--require-signature", action="store_true", help="fail if there is no key to demand one by")
+
+
 def _verify(options: argparse.Namespace, report: Dict[str, Any]) -> int:
     import time
 
+    from .keys import chosen_keys
     from .targets import check, this_target
     from .verifying import verify
 
     started = time.monotonic()
-    verdict = verify(options.path, options.expect)
+    keys = chosen_keys(options.key, os.environ, required=options.require_signature)
+    verdict = verify(options.path, options.expect, keys=keys)
     report.update(verdict.to_json(), milliseconds=round((time.monotonic() - started) * 1000, 1))
     check(verdict.image.tree.needs, this_target(), where=options.path)
     print(f"{options.path}: {verdict.trust}: {verdict.files} files, {verdict.image.digest}")
+    if verdict.signed_by:
+        print(f"  signed by {verdict.signed_by}")
     return 0
 
 

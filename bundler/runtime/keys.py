@@ -138,7 +138,7 @@ def from_base64(text: Any) -> Optional[bytes]:  # noqa: ANN401 - what stands in 
         data = binascii.a2b_base64(text)
     except (TypeError, ValueError):
         return None
-    return data if isinstance(text, str) and to_base64(data) == text else None
+    return data if to_base64(data) == text else None
 
 
 def to_base64(data: bytes) -> str:

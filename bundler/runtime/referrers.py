@@ -109,6 +109,23 @@ def faults_of_signatures(root: str, digest: str) -> Dict[str, ContentError]:
     return faults
 
 
+def copy_signatures(carrier: Carrier, digest: str, root: str) -> None:
+    """Write the signatures of *digest* in *carrier* into the tree at *root*; leave out what is no signature of it."""
+    directory = os.path.join(root, SIGNATURES)
+    os.mkdir(directory)
+    for where, data in carrier.signatures():
+        try:
+            parse_signature(data, digest, where)
+        except ContentError:
+            continue
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(os.path.join(root, file_name(data)), flags, 0o444)
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+
+
 def file_name(data: bytes) -> str:
     """Return the path, in a tree, of the signature *data*."""
     return f"{SIGNATURES}/{digest_of(data)[7:]}{_SUFFIX}"

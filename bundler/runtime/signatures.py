@@ -49,6 +49,7 @@ def parse_signature(data: bytes, digest: str, where: str) -> Signature:
     material = Fields(fields.value.get("verificationMaterial"), fields.at("verificationMaterial"))
     material.only("publicKey", "tlogEntries", "timestampVerificationData")
     key = Fields(material.value.get("publicKey"), material.at("publicKey"))
+    key.only("hint")
     envelope = Fields(fields.value.get("dsseEnvelope"), fields.at("dsseEnvelope"))
     envelope.only("payload", "payloadType", "signatures")
     _demand(envelope, "payloadType", PAYLOAD_TYPE)
@@ -96,8 +97,8 @@ def _bytes_at(fields: Fields, key: str) -> bytes:
     return data
 
 
-def from_der(der: bytes, where: str) -> Tuple[int, int]:
-    """Return r and s of an ECDSA signature; refuse all but its one encoding."""
+def from_der(der: bytes, where: str, *, malleable: bool = False) -> Tuple[int, int]:
+    """Return r and s of an ECDSA signature; refuse all but its one encoding. If *malleable*, s may be the larger."""
     size = der[3] if 8 <= len(der) <= _LONGEST_DER else 0  # noqa: PLR2004 - two numbers need eight bytes
     r = int.from_bytes(der[4 : 4 + size], "big")
     s = int.from_bytes(der[6 + size :], "big")
@@ -105,7 +106,7 @@ def from_der(der: bytes, where: str) -> Tuple[int, int]:
         raise _refusal(where, "is not minimal DER of two positive numbers")
     if not (0 < r < p256.N and 0 < s < p256.N):
         raise _refusal(where, "has r or s out of range", want="0 < r, s < n")
-    if s > p256.HALF_N:
+    if s > p256.HALF_N and not malleable:
         raise _refusal(where, "is malleable", got="s > n/2", want="the smaller s, as bundle sign writes it")
     return r, s
 

@@ -20,6 +20,7 @@ from .images import Image, load_image
 from .trees import faults_of_tree
 from .zstd import Decoder, find_decoder
 
+MAX_LEFT_OVER = 64 << 10
 _CHUNK = 1 << 20
 
 
@@ -140,6 +141,7 @@ def _faults_of_members(image: Image, carrier: Carrier, beside: List[str]) -> Lis
     faults = [
         ContentError(f"{carrier.path}: {name}", "is extra: the bundle has no such file", rule="C24")
         for name in sorted(names - known - set(promised))
+        if not _is_left_over(carrier, name)
     ]
     for name, data in sorted(promised.items()):
         if name and not (name.endswith(".pyc") and name not in names):
@@ -151,6 +153,16 @@ def _faults_of_members(image: Image, carrier: Carrier, beside: List[str]) -> Lis
             except ContentError as fault:
                 faults.append(fault)
     return faults
+
+
+def _is_left_over(carrier: Carrier, name: str) -> bool:
+    """Tell whether *name* is a small blob that nothing refers to, as a ``bundle sign`` that was killed leaves it."""
+    try:
+        member = carrier.member(name)
+        data = member.read(0, member.size) if member.size <= MAX_LEFT_OVER else b""
+    except ContentError:
+        return False
+    return name == "blobs/sha256/" + digest_of(data)[7:]
 
 
 def _faults_of_blobs(image: Image, carrier: Carrier, jobs: int) -> List[ContentError]:
