@@ -84,8 +84,10 @@ class Carrier:
             if descriptor.media_type != MANIFEST_TYPE or descriptor.size > MAX_DOCUMENT:
                 raise ContentError(item.where, "is not an image manifest", want=MANIFEST_TYPE, rule="B16")
             listed.append((artifact_type, descriptor))
+        if fields.get("schemaVersion", int) != 2 or fields.get("mediaType", str) != INDEX_TYPE:  # noqa: PLR2004
+            raise ContentError(where, "is not an OCI image index", want=INDEX_TYPE, rule="B16")
         images = [bool(artifact_type) for artifact_type, _ in listed].count(False)
-        if fields.get("mediaType", str) != INDEX_TYPE or images != 1 or listed[0][0]:
+        if images != 1 or listed[0][0]:
             raise ContentError(where, "does not name exactly one image, first", got=images, want=1, rule="B16")
         if len(listed) > 1 + MAX_REFERRERS:
             raise ContentError(where, "lists too many referrers", got=len(listed) - 1, want=MAX_REFERRERS, rule="B16")

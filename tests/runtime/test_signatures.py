@@ -201,7 +201,8 @@ def test_b18_says_of_each_signature_why_it_does_not_count():
     with pytest.raises(TrustError) as caught:
         find_signature(found, DIGEST, [KEY])
     lines = str(caught.value).splitlines()
-    assert [line.split(":")[0].split(".")[0].strip() for line in lines] == [
+    places = [line.split(":")[0].split(".")[0].strip() for line in lines]
+    assert places == [
         "bundle",
         "first",
         "second",
