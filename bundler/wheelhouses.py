@@ -47,11 +47,10 @@ def create_wheelhouse(
 ) -> Wheelhouse:
     """Create the wheelhouse of *locked* at *out*, which appears complete or not at all."""
     reporter = reporter or Reporter()
-    out = out.absolute()
     replace = _must_replace(out, force=force)
     size = 0
     try:
-        with options.cache.in_use(), Staging(str(out)) as staging:
+        with options.cache.in_use(), Staging(str(out.absolute())) as staging:
             Path(staging.path, WHEELS).mkdir()
             for pin, path in fetch(
                 locked.pins,
@@ -82,8 +81,9 @@ def requirements_text(locked: Lock) -> str:
 
 
 def _must_replace(out: Path, *, force: bool) -> bool:
-    if not out.parent.is_dir():
-        raise BundleError(out, "cannot be written: its directory does not exist", hint=f"mkdir -p {out.parent}")
+    parent = out.absolute().parent
+    if not parent.is_dir():
+        raise BundleError(out, "cannot be written: its directory does not exist", hint=f"mkdir -p {parent}")
     if not os.path.lexists(out):
         return False
     if not force:

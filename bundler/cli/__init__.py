@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from bundler.cli import cache, create, inspect, keygen, lock, probe, run, sign, unpack, verify
+from bundler.cli import cache, create, doctor, inspect, keygen, lock, probe, run, runtime, sign, unpack, verify
 from bundler.runtime.cli import parse
 from bundler.runtime.errors import BundleError
 from bundler.version import __version__
@@ -20,7 +20,7 @@ from bundler.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (create, lock, verify, unpack, run, inspect, keygen, sign, probe, cache)
+COMMANDS = (create, lock, verify, unpack, run, inspect, keygen, sign, probe, doctor, runtime, cache)
 INTERRUPTED = 130
 
 

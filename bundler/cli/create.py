@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.azureml import deployment_of, settings_text
+from bundler.azureml import deployment_of, keep_in_upload, settings_text
 from bundler.cli.options import add_cache, add_indexes, add_requirements, add_target, create_options
 from bundler.cli.progress import counted, progress
 from bundler.create import Bundle, create, lock
@@ -106,14 +106,17 @@ def run(options: argparse.Namespace) -> int:
             made = create_wheelhouse(locked, options.output, options=settings, force=options.force, reporter=reporter)
         else:
             made = create(locked, options.output, form=form, options=settings, force=options.force, reporter=reporter)
+    ignore_file = keep_in_upload(options.output)
     deployment = deployment_of(options.output, form, made.digest, options.score_dir) if options.azureml else None
     if options.json:
-        facts = to_json(made)
+        facts = {**to_json(made), "amlignore": str(ignore_file) if ignore_file else None}
         if deployment is not None:
             facts["environment_variables"] = deployment.variables
         print(json.dumps(facts, indent=2))
     else:
         _show(made) if isinstance(made, Bundle) else _show_wheelhouse(made)
+        if ignore_file is not None:
+            print(f"wrote {ignore_file}: an upload to Azure ML would have dropped a part of the bundle")
         if deployment is not None:
             print(settings_text(deployment))
     return 0

@@ -20,8 +20,10 @@ from .carriers import Carrier, open_carrier
 from .errors import BundleError, PlaceError, UsageError
 from .images import Image, load_image, read_digest
 from .places import Lock, Staging, choose_cache, remove_tree
+from .pruning import prune_beside
 from .targets import check, this_target
 from .trees import faults_of_tree, raise_faults, write_tree
+from .uses import hold
 from .zstd import Decoder
 
 
@@ -51,8 +53,11 @@ def open_tree(
             _verify_in_place(carrier, digest, expect, policy, environ, report)
         else:
             found = markers.finished(digest, policy, environ)
-            root = found or _cached_tree(carrier, digest, expect, policy, environ, report)
-            report.setdefault("decision", "found finished")
+            if found and hold(found, found + markers.SUFFIX):
+                root = found
+                report.update(decision="found finished")
+            else:
+                root = _cached_tree(carrier, digest, expect, policy, environ, report)
         if policy == "never":
             report.update(trust="NOT VERIFIED: BUNDLE_VERIFY=never takes a tree without looking at it")
     report.update(tree=root, milliseconds=round((time.monotonic() - started) * 1000, 1))
@@ -119,16 +124,9 @@ def _cached_tree(
         with Lock(root + ".lock"):
             if policy == "boot" and markers.finished(digest, policy, environ) == root:
                 report.update(decision="waited for another process")
-                return root
-            if os.path.isdir(root) and (policy == "never" or not faults_of_tree(image, root)):
-                report.update(decision="taken without a look" if policy == "never" else "verified again")
             else:
-                if os.path.isdir(root):
-                    report.update(replaced="a tree that had changed")
-                    remove_tree(root)
-                _unpack_into(image, carrier, root, report)
-            if policy != "never" or report["decision"] == "unpacked":
-                markers.note(root, digest)
+                _make_ready(image, carrier, root, policy, report)
+            hold(root, root + markers.SUFFIX)
     except OSError as error:
         if os.path.isdir(root) and not faults_of_tree(image, root):  # a cache that is read-only by now
             report.update(decision="verified again, and not noted down")
@@ -136,7 +134,25 @@ def _cached_tree(
         raise PlaceError(
             error.filename or cache, f"cannot be used: {error.strerror}", hint="set BUNDLE_CACHE", rule="C23"
         ) from error
+    if report["decision"] == "unpacked":
+        prune_beside(root)
     return root
+
+
+def _make_ready(image: Image, carrier: Carrier, root: str, policy: str, report: Dict[str, Any]) -> None:
+    """Take the tree at *root* as it is, or verify it, or unpack it (anew)."""
+    there = os.path.isdir(root)
+    if there and policy == "never":
+        report.update(decision="taken without a look")
+        return
+    if there and not faults_of_tree(image, root):
+        report.update(decision="verified again")
+    else:
+        if there:
+            report.update(replaced="a tree that had changed")
+            remove_tree(root)
+        _unpack_into(image, carrier, root, report)
+    markers.note(root, image.digest)
 
 
 def _unpack_into(image: Image, carrier: Carrier, root: str, report: Dict[str, Any]) -> None:
@@ -144,7 +160,7 @@ def _unpack_into(image: Image, carrier: Carrier, root: str, report: Dict[str, An
         decoder = write_tree(image, carrier, staging.path)
         report.update(decision="unpacked", decoder=decoder)
         try:
-            staging.publish()
+            staging.publish(read_only=True)
         except OSError:
             # Without locks another process may have been first; then its tree serves as well.
             if not os.path.isdir(root) or faults_of_tree(image, root):

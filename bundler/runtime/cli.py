@@ -1,4 +1,4 @@
-"""The command line inside every bundle: ``python3.7 deps.pyz verify | unpack | run | info | probe``.
+"""The command line inside every bundle: ``python3.7 deps.pyz verify``, ``unpack``, ``run``, ``info`` and the like.
 
 It needs nothing but the interpreter. ``bundle verify``, ``unpack`` and ``run`` do the same from a builder's host.
 """
@@ -36,6 +36,11 @@ def main(artifact: Optional[str], arguments: Optional[List[str]] = None) -> int:
     return code
 
 
+def console() -> int:
+    """Run the command line of a verifier that was installed without a bundle."""
+    return main(None)
+
+
 def parse(parser: argparse.ArgumentParser, arguments: List[str]) -> argparse.Namespace:
     """Parse *arguments*; what follows ``--`` is the command to run, and argparse never sees it."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -52,8 +57,8 @@ def _write_report(options: Optional[argparse.Namespace], report: Dict[str, Any])
 
 def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=os.path.basename(artifact) if artifact else "bundle_runtime",
-        description="Verify, unpack and run this bundle. Nothing else needs to be installed.",
+        prog=os.path.basename(artifact) if artifact else "bundle",
+        description=f"Verify, unpack and run {'this bundle' if artifact else 'bundles'}.",
     )
     commands = parser.add_subparsers(metavar="COMMAND")
     parser.set_defaults(action=lambda *_: parser.error("a command is missing"))
@@ -63,10 +68,14 @@ def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
         ("run", _run, "verify, unpack into the cache if need be, and run a command with the tree mounted"),
         ("info", _info, "show what is inside"),
         ("probe", _probe, "print the target that this interpreter is, as JSON"),
+        ("cache", _cache, "show or remove unpacked trees"),
     ):
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         command.set_defaults(action=action)
         if name == "probe":
+            continue
+        if name == "cache":
+            add_cache_arguments(command)
             continue
         nargs, path = (None, "PATH") if artifact is None else ("?", "[PATH]")
         command.add_argument(
@@ -104,6 +113,18 @@ def add_keys(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--require-signature", action="store_true", help="fail if there is no key to demand one by")
 
 
+def add_cache_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``cache`` takes."""
+    parser.add_argument("what", choices=("info", "prune", "clear"), help="what to do; clear removes all not in use")
+    parser.add_argument(
+        "--max-age", metavar="DAYS", type=float, default=30, help="prune: keep what was used since (default: 30)"
+    )
+    parser.add_argument(
+        "--max-size", metavar="MB", type=float, help="prune: keep at most this much, the latest used first"
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
 def _verify(options: argparse.Namespace, report: Dict[str, Any]) -> int:
     import time
 
@@ -134,16 +155,39 @@ def _unpack(options: argparse.Namespace, report: Dict[str, Any]) -> int:
 def _run(options: argparse.Namespace, report: Dict[str, Any]) -> int:
     from .boot import open_tree
     from .mounting import command_in
+    from .uses import hand_on
 
     root = open_tree(options.path, options.expect, report=report)
     command, env = command_in(root, options.command, os.environ)
     report.update(command=command)
     _write_report(options, report)
     sys.stdout.flush()
+    hand_on()
     try:
         os.execvpe(command[0], command, env)  # noqa: S606 - no shell is wanted
     except OSError as error:
         raise BundleError(command[0], f"cannot be run: {error.strerror}") from error
+
+
+def _cache(options: argparse.Namespace, _: Dict[str, Any]) -> int:
+    from .pruning import prune, trees_of
+
+    if options.what == "info":
+        trees = trees_of(os.environ)
+    elif options.what == "clear":
+        trees = prune(os.environ, max_age=0)
+    else:
+        size = None if options.max_size is None else int(options.max_size * 1e6)
+        trees = prune(os.environ, max_age=options.max_age * 86400, max_size=size)
+    if options.json:
+        print(json.dumps([tree._asdict() for tree in trees]))
+        return 0
+    for tree in trees:
+        state = "in use" if tree.in_use else f"used {tree.age / 86400:.1f} days ago"
+        print(f"{tree.path}  {tree.size / 1e6:.1f} MB, {state}")
+    if options.what != "info":
+        print(f"freed {sum(tree.size for tree in trees) / 1e6:.1f} MB")
+    return 0
 
 
 def _probe(_: argparse.Namespace, __: Dict[str, Any]) -> int:

@@ -16,7 +16,7 @@ from .errors import PlaceError
 
 TYPE_CHECKING = False  # typing is not imported: this module is part of every start
 if TYPE_CHECKING:
-    from typing import Any, Callable, List, Mapping, Optional, Tuple
+    from typing import Callable, List, Mapping, Optional, Tuple
 
 _NOEXEC = 8  # ST_NOEXEC, which the os module names on Linux only
 _MARGIN = 16 << 20
@@ -103,23 +103,31 @@ def _reason_against(path: str, size: int, files: int) -> Optional[str]:
 
 
 class Lock:
-    """An exclusive lock on *path*, made if need be. Without locks in the file system it holds nothing."""
+    """An exclusive lock on *path*, made if need be; ``held`` tells whether it is: a file system may have no locks."""
 
-    def __init__(self, path: str) -> None:
-        """Name the lock file."""
+    def __init__(self, path: str, *, wait: bool = True) -> None:
+        """Name the lock file; without *wait*, another holder is not waited for."""
         self._path = path
+        self._wait = wait
         self._fd = -1
+        self.held = False
 
     def __enter__(self) -> Lock:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        _flock(self._fd, wait=True)
-        return self
+        while True:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self.held = flock(self._fd, wait=self._wait)
+            try:
+                if not self.held or os.path.samestat(os.fstat(self._fd), os.lstat(self._path)):
+                    return self
+            except FileNotFoundError:  # whoever held it has removed it
+                pass
+            os.close(self._fd)
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
 
-def _flock(fd: int, *, wait: bool) -> bool:
+def flock(fd: int, *, wait: bool) -> bool:
     """Lock *fd*; tell whether that worked."""
     import fcntl
 
@@ -151,12 +159,18 @@ class Staging:
         self.path = os.path.join(parent, self._prefix + os.urandom(8).hex())
         os.mkdir(self.path, 0o700)
         self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        _flock(self._fd, wait=False)
+        flock(self._fd, wait=False)
         return self
 
-    def publish(self, *, replace: bool = False) -> None:
-        """Give the directory its final name; with *replace* in place of what is there now."""
+    def publish(self, *, replace: bool = False, read_only: bool = False) -> None:
+        """Give the directory its final name; with *replace* in place of what is there now.
+
+        With *read_only* no file can be added to it by mistake.
+        """
         os.chmod(self.path, 0o755)  # noqa: S103 - a tree is for everyone to read
+        if read_only:
+            for directory, _, _ in os.walk(self.path):
+                os.chmod(directory, 0o555)  # noqa: S103
         if replace:
             old = self.path + "-old"
             os.rename(self._final, old)
@@ -177,7 +191,7 @@ def _remove_if_abandoned(path: str) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return
-    if _flock(fd, wait=False):
+    if flock(fd, wait=False):
         remove_tree(path)
     os.close(fd)
 
@@ -186,11 +200,12 @@ def remove_tree(path: str) -> None:
     """Remove *path* and all below it, as far as that is possible."""
     import shutil
 
-    def writable(function: Callable[..., Any], at: str, _: object) -> None:
-        try:
-            os.chmod(os.path.dirname(at), 0o700)
-            function(at)
-        except OSError:
-            pass
-
-    shutil.rmtree(path, onerror=writable)
+    try:
+        os.chmod(path, 0o700)
+        for directory, names, _ in os.walk(path):
+            for name in names:
+                if not os.path.islink(os.path.join(directory, name)):
+                    os.chmod(os.path.join(directory, name), 0o700)
+    except OSError:
+        pass
+    shutil.rmtree(path, ignore_errors=True)

@@ -14,6 +14,7 @@ import sys
 
 from . import markers
 from .sites import SITE_PACKAGES, add_site_packages
+from .uses import hold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def _found(directory: str, read: Callable[[str], bytes], environ: MutableMapping
     digest = "sha256:" + name.decode("ascii")
     if environ.get("BUNDLE_EXPECT", digest) not in ("", digest):
         return None
-    return markers.finished(digest, environ.get("BUNDLE_VERIFY") or "boot", environ)
+    root = markers.finished(digest, environ.get("BUNDLE_VERIFY") or "boot", environ)
+    return root if root is not None and hold(root, root + markers.SUFFIX) else None
 
 
 def _ready(root: str, environ: MutableMapping[str, str]) -> Optional[str]:
@@ -91,7 +93,10 @@ def _ready(root: str, environ: MutableMapping[str, str]) -> Optional[str]:
     if environ.get("BUNDLE_EXPECT", digest) not in ("", digest):
         return None
     policy = environ.get("BUNDLE_VERIFY") or "boot"
-    return root if markers.taken_in_place(digest, root, policy, environ) else None
+    taken = markers.taken_in_place(digest, root, policy, environ)
+    if taken and os.path.basename(root) == digest[7:]:  # in a cache, as the program that bundle run starts finds it
+        hold(root, root + markers.SUFFIX)
+    return root if taken else None
 
 
 def _sha256(data: bytes) -> str:
