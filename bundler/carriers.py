@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import tempfile
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bundler.launch import PROGRAM, program
 from bundler.runtime.carriers import LAYOUT, Carrier, Member, member_of, open_carrier
-from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, to_json
+from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, Descriptor
 from bundler.runtime.errors import BundleError, ContentError
 from bundler.runtime.images import load_image
 from bundler.runtime.places import Staging
@@ -27,7 +28,7 @@ from bundler.runtime.trees import write_tree
 from bundler.zips import LIMIT, ZipWriter, zip_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bundler.images import Image
     from bundler.runtime.zstd import Decoder
@@ -79,7 +80,7 @@ def write_carrier(
     check_output(out, form=form, force=force)
     try:
         if form == "tree":
-            return _write_tree(image, out, force=force, decode=decode, jobs=jobs)
+            return _write_tree(image, out, force=force, decode=decode, jobs=jobs, check=check)
         members = _members(image, form)
         if form == "pyz":
             return _write_pyz(members, out, check)
@@ -112,14 +113,8 @@ def check_output(out: Path, *, form: Format, force: bool) -> None:
 
 def _members(image: Image, form: Format) -> dict[str, _Content]:
     """Return the members of a packed artifact: the program first, then the image."""
-    index = {
-        "schemaVersion": 2,
-        "mediaType": INDEX_TYPE,
-        "manifests": [
-            {"mediaType": MANIFEST_TYPE, "digest": image.digest, "size": len(_bytes_of(image, image.digest))}
-        ],
-    }
-    named: dict[str, bytes] = {PROGRAM: program(), "index.json": to_json(index), "oci-layout": LAYOUT}
+    manifest = Descriptor(MANIFEST_TYPE, image.digest, len(_bytes_of(image, image.digest)))
+    named: dict[str, bytes] = {PROGRAM: program(), "index.json": index_json(manifest), "oci-layout": LAYOUT}
     named.update((member_of(path, form), data) for path, data in image.documents.items() if member_of(path, form))
     members = {name: _Content(data, len(data), zlib.crc32(data)) for name, data in sorted(named.items())}
     for digest, data in sorted(image.blobs.items()):
@@ -129,6 +124,23 @@ def _members(image: Image, form: Format) -> dict[str, _Content]:
             content = _Content(data, data.stat().st_size, image.crcs[digest])
         members[f"blobs/sha256/{digest.removeprefix('sha256:')}"] = content
     return members
+
+
+def index_json(image: Descriptor, referrers: Sequence[tuple[str, Descriptor]] = ()) -> bytes:
+    """Return the OCI index of a layout with *image* and what refers to it: artifact types and manifests.
+
+    The digest of the image comes first of all, so that a start can find it without parsing.
+    """
+
+    def described(descriptor: Descriptor, **more: object) -> dict[str, object]:
+        return {"digest": descriptor.digest, "mediaType": descriptor.media_type, "size": descriptor.size, **more}
+
+    # cosign takes the image with this annotation for the one that a layout is about.
+    kind: dict[str, object] = {"annotations": {"kind": "dev.cosignproject.cosign/image"}} if referrers else {}
+    manifests = [described(image, **kind)]
+    manifests += [described(manifest, artifactType=artifact_type) for artifact_type, manifest in referrers]
+    index = {"manifests": manifests, "mediaType": INDEX_TYPE, "schemaVersion": 2}
+    return json.dumps(index, separators=(",", ":")).encode()
 
 
 def _bytes_of(image: Image, digest: str) -> bytes:
@@ -175,10 +187,12 @@ def _write_packed(members: Mapping[str, _Content], out: Path, *, force: bool, ch
     return sum(content.size for content in members.values())
 
 
-def _write_tree(image: Image, out: Path, *, force: bool, decode: Decoder, jobs: int) -> int:
+def _write_tree(image: Image, out: Path, *, force: bool, decode: Decoder, jobs: int, check: Check | None) -> int:
     with Staging(str(out)) as staging, _Blobs(str(out), image) as blobs:
         loaded = load_image(blobs, image.digest)
         write_tree(loaded, blobs, staging.path, decode=decode, jobs=jobs)
+        if check is not None:
+            check(Path(staging.path))
         staging.publish(replace=force and out.exists())
     return sum(file.size for file in loaded.tree.files)
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 class Options:
     """How to create: everything but what and where to. *jobs* 0 means one for each processor.
 
+    *serial* numbers the bundles that follow each other in one place, so that an old one can be refused; 0 is none.
     *layer_cache* is where other machines keep the layers that they have compressed, and where new ones go.
     *indexes* is called when something has to be resolved or fetched, at most once: to ask pip for its configuration
     takes longer than to create a bundle from the cache.
@@ -66,6 +67,7 @@ class Options:
     jobs: int = 0
     offline: bool = False
     layer_cache: Store | None = None
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +167,7 @@ def create(
             libc_version=needed_libc(options.target, [pin.filename for pin in locked.pins]),
             bytecode=compiler.version if compiler else None,
             documents=documents,
+            serial=options.serial,
         )
         size = write_carrier(image, out, form=form, force=force, decode=decode, jobs=jobs)
         clock.lap("carrier")

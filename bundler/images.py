@@ -69,6 +69,7 @@ def assemble(
     libc_version: str,
     bytecode: str | None,
     documents: Mapping[str, bytes],
+    serial: int = 0,
 ) -> Image:
     """Join *layers* to an image; *documents* maps paths of layer 0 to their bytes."""
     tar, listed = _tar_of_documents(documents)
@@ -101,6 +102,7 @@ def assemble(
             tree_digest=digest_of(tree),
             tree_offset=tree_offset,
             tree_size=len(tree),
+            serial=serial,
         ).to_json()
     )
     manifest = Manifest(

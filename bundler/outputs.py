@@ -6,7 +6,7 @@ import contextlib
 import secrets
 from typing import TYPE_CHECKING
 
-from bundler.runtime.errors import BundleError
+from bundler.runtime.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,18 @@ def read_text(path: Path) -> str:
         raise BundleError(
             path, "is not UTF-8 text", got=f"byte {error.object[error.start]:#04x} at {error.start}"
         ) from None
+
+
+def read_bytes(path: Path, limit: int = 64 << 10) -> bytes:
+    """Return the bytes of *path*, which the user has named and which must not have more than *limit*."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise UsageError(path, f"cannot be read: {error.strerror}") from error
+    if len(data) > limit:
+        raise UsageError(path, "is too large", want=f"at most {limit} bytes")
+    return data
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,14 +19,20 @@ from bundler.carriers import check_output, write_carrier
 from bundler.copying import Copied, copy
 from bundler.file_locks import UNSUPPORTED, lock_file
 from bundler.images import Image
+from bundler.referrers import attach
+from bundler.runtime.carriers import open_carrier
+from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError
 from bundler.runtime.frames import processors
-from bundler.runtime.verifying import verify
+from bundler.runtime.images import load_image
+from bundler.runtime.referrers import MAX_SIGNATURES
+from bundler.runtime.signatures import BUNDLE_TYPE, MAX_SIGNATURE, parse_signature
 from bundler.stores.bundles import BundleStore
-from bundler.stores.contents import CHUNK, is_digest
+from bundler.stores.contents import CHUNK, is_digest, read_links
 from bundler.stores.layouts import LayoutStore
 from bundler.stores.reading import read_image
 from bundler.stores.store import DEFAULT_NAME
+from bundler.verification import verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,12 +48,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
-    """An artifact that was pulled; *size* in bytes is what it has on disk. *trust* is as ``verify`` says it."""
+    """An artifact that was pulled; *size* in bytes is what it has on disk.
+
+    *trust* is as ``verify`` says it, *signed_by* the fingerprint of the key that was demanded and has signed it.
+    """
 
     path: Path
     form: Format
     size: int
     trust: str
+    signed_by: str | None
     copied: Copied
 
 
@@ -58,29 +68,42 @@ def pull(
     *,
     form: Format,
     decode: Decoder,
-    expect: str | None = None,
+    demands: Demands = Demands(),  # noqa: B008 - it is a tuple
     force: bool = False,
     options: Options | None = None,
     reporter: Reporter | None = None,
 ) -> Pulled:
-    """Write the bundle *name* of *source* to *out*; *expect* is the digest that it must have.
+    """Write the bundle *name* of *source*, which must meet *demands*, to *out*; its signatures come along.
 
     Raise a ``BundleError`` if anything is wrong; *out* then is what it was. What has arrived is kept for the next pull,
     unless it is wrong.
     """
     out = out.absolute()
     check_output(out, form=form, force=force)
-    if expect is None and is_digest(name):
-        expect = name
+    if demands.expect is None and is_digest(name):
+        demands = demands._replace(expect=name)
     staging = staging_of(out)
+    signed_by: str | None = None
     with _held(staging) as arrivals, contextlib.ExitStack() as stack:
         if force and os.path.lexists(out):
             arrivals.take_from(stack, out)
-        copied = copy(source, name, arrivals, DEFAULT_NAME, expect=expect, options=options, reporter=reporter)
-        # Referrers (signatures) have arrived as well: arrivals.referrers(copied.digest). What they must say is to be
-        # checked here, before anything gets its final name.
+        copied = copy(source, name, arrivals, DEFAULT_NAME, expect=demands.expect, options=options, reporter=reporter)
         try:
             image = _image(arrivals, copied.digest)
+            signatures = _signatures(arrivals, copied.digest)
+
+            def check(path: Path) -> None:
+                nonlocal signed_by
+                for signature in signatures:
+                    with open_carrier(str(path)) as carrier:
+                        attach(carrier, signature)
+                if form == "tree":  # every file was compared when it was written
+                    with open_carrier(str(path)) as carrier:
+                        loaded = load_image(carrier, copied.digest)
+                        signed_by = demands.check(carrier, copied.digest, loaded.config)
+                else:
+                    signed_by = verify(str(path), demands._replace(expect=copied.digest), decode=decode).signed_by
+
             size = write_carrier(
                 image,
                 out,
@@ -88,23 +111,19 @@ def pull(
                 force=force,
                 decode=decode,
                 jobs=processors(),
-                check=lambda path: _verify(path, copied.digest, decode),
+                check=check,
             )
         except ContentError:
             shutil.rmtree(staging)  # it is complete and wrong: of no use to the next pull
             raise
         shutil.rmtree(staging)
-    trust = "self-consistent" if expect is None else "verified"
-    return Pulled(path=out, form=form, size=size, trust=trust, copied=copied)
+    trust = "verified" if demands.expect or signed_by else "self-consistent"
+    return Pulled(path=out, form=form, size=size, trust=trust, signed_by=signed_by, copied=copied)
 
 
 def staging_of(out: Path) -> Path:
     """Return the directory in which the blobs of *out* arrive."""
     return out.with_name(f".{out.name}.pull")
-
-
-def _verify(path: Path, digest: str, decode: Decoder) -> None:
-    verify(str(path), digest, decode=decode)
 
 
 class _Arrivals(LayoutStore):
@@ -169,6 +188,22 @@ def _image(arrivals: LayoutStore, digest: str) -> Image:
         blobs={**small, first: arrivals.path(first).read_bytes(), **files},
         crcs={item: _crc(path) for item, path in files.items()},
     )
+
+
+def _signatures(arrivals: LayoutStore, digest: str) -> list[bytes]:
+    """Return the signatures of *digest* that have arrived; what else refers to it stays in the store."""
+    found = []
+    for referrer in arrivals.referrers(digest):
+        if referrer.artifact_type != BUNDLE_TYPE:
+            continue
+        links = read_links(arrivals.document(referrer), f"{arrivals.where}: {referrer.digest}")
+        for blob in links.blobs:
+            if blob.media_type == BUNDLE_TYPE and blob.size <= MAX_SIGNATURE:
+                data = arrivals.path(blob.digest).read_bytes()
+                with contextlib.suppress(ContentError):  # anyone may have put it there: it counts for nothing
+                    parse_signature(data, digest, referrer.digest)
+                    found.append(data)
+    return found[:MAX_SIGNATURES]
 
 
 def _crc(path: Path) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bundler.runtime import verifying
 from bundler.runtime.carriers import open_carrier
+from bundler.runtime.demands import Demands
 from bundler.runtime.documents import TREE_PATH, File
 from bundler.runtime.errors import ContentError, Faults
 from bundler.runtime.images import load_image
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
-def verify(path: str, expect: str | None = None, *, decode: Decoder, jobs: int = 0) -> verifying.Verdict:
+def verify(path: str, demands: Demands = Demands(), *, decode: Decoder, jobs: int = 0) -> verifying.Verdict:  # noqa: B008
     """Verify the artifact at *path* as the runtime does, and that its tars hold what its index says (rule C21).
 
     Raise ``Faults`` with all faults, or the ``BundleError`` that stopped the work.
     """
-    verdict = verifying.verify(path, expect, decode=decode, jobs=jobs)
+    verdict = verifying.verify(path, demands, decode=decode, jobs=jobs)
     if verdict.carrier != "tree":
         with open_carrier(path) as carrier:
             image = load_image(carrier, verdict.image.digest)

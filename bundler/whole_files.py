@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING
 
 from bundler.paths import fault_of_name
 from bundler.reporters import Reporter
+from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, TrustError, UsageError
 from bundler.runtime.places import remove_tree
-from bundler.runtime.verifying import verify
 from bundler.stores.contents import CHUNK, Blob, is_digest
 from bundler.stores.parts import receive
 from bundler.stores.reading import patiently
+from bundler.verification import verify
 from bundler.wheelhouses import REQUIREMENTS, WHEELS
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def push_files(
     """Write the ``.pyz`` or wheelhouse *path* to *place* as *name*."""
     reporter = reporter or Reporter()
     found = _files_of(path)
-    digest, trust = _judged(path, expect, decode)
+    digest, trust = _judged(path, Demands(expect), decode)
     hashes = {relative: _sha256(file) for relative, file in found.items()}
     side = _side_file(name, hashes)
     size = sum(file.stat().st_size for file in found.values())
@@ -83,7 +84,7 @@ def pull_files(
     out: Path,
     *,
     decode: Decoder,
-    expect: str | None = None,
+    demands: Demands = Demands(),  # noqa: B008 - it is a tuple
     force: bool = False,
     reporter: Reporter | None = None,
 ) -> Moved:
@@ -108,7 +109,7 @@ def pull_files(
     for relative, blob in blobs.items():
         sent += _fetch(place, _named(name, relative), blob, staging, arrived / relative, reporter)
     try:
-        digest, trust = _judged(arrived, expect, decode)
+        digest, trust = _judged(arrived, demands, decode)
         _publish(arrived, out)
     except (ContentError, TrustError):
         shutil.rmtree(staging)
@@ -134,13 +135,16 @@ def _named(name: str, relative: str) -> str:
     return f"{name}/{relative}" if relative else name
 
 
-def _judged(path: Path, expect: str | None, decode: Decoder) -> tuple[str, str]:
+def _judged(path: Path, demands: Demands, decode: Decoder) -> tuple[str, str]:
     """Return the digest of the ``.pyz`` or wheelhouse *path*, and what it is: verified or only self-consistent."""
+    expect = demands.expect
     if expect is not None and not is_digest(expect):
         raise UsageError("expected digest", "is not a digest", got=expect, want="sha256: and 64 hex digits")
     if path.is_file():
-        verdict = verify(str(path), expect, decode=decode)
+        verdict = verify(str(path), demands, decode=decode)
         return verdict.image.digest, verdict.trust
+    if demands.keys or demands.min_serial:
+        raise TrustError(path, "is a wheelhouse, which is not signed", hint="give --expect instead", rule="B18")
     digest = f"sha256:{_sha256(path / REQUIREMENTS)}"
     if expect not in (None, digest):
         raise TrustError(path, "is another wheelhouse than expected", got=digest, want=expect, rule="B17")

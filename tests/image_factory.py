@@ -61,6 +61,7 @@ def make_image(
     libc_version: str | None = None,
     decoder: bytes | None = None,
     frame_size: int = 1 << 16,
+    serial: int = 0,
 ) -> Image:
     """Make an image of *layers* for *target* (default: this interpreter)."""
     target = target or this_target()
@@ -74,4 +75,5 @@ def make_image(
         libc_version=libc_version or target.libc_version,
         bytecode=None,
         documents=documents,
+        serial=serial,
     )

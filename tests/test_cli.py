@@ -80,6 +80,22 @@ def test_a_lock_is_written_and_used(bundle, tmp_path):
     assert all(layer["cached"] for layer in second["layers"])
 
 
+def test_a_bundle_has_the_serial_that_was_asked_for_and_says_who_claims_to_have_signed_it(bundle, tmp_path):
+    assert bundle("create", "alpha", "-o", "deps.pyz", "--serial", "7").returncode == 0
+    assert bundle("keygen", "-o", "release").returncode == 0
+    signed = bundle("sign", "deps.pyz", "--key", "release.key")
+    fingerprint = signed.stdout.split()[-1]
+    shown = bundle("inspect", "deps.pyz").stdout
+    assert "serial       7\n" in shown
+    assert f"signature    says it is by {fingerprint};" in shown
+    inspected = json.loads(bundle("inspect", "deps.pyz", "--json").stdout)
+    assert (inspected["serial"], inspected["signatures"]) == (7, [{"claimed_key": fingerprint}])
+    assert bundle("verify", "deps.pyz", "--key", "release.pub", "--min-serial", "7").returncode == 0
+    assert bundle("verify", "deps.pyz", "--min-serial", "8").returncode == 4
+    for wrong in ("0", "-1", "x", "9007199254740992"):
+        assert bundle("create", "alpha", "-o", "no.pyz", "--serial", wrong).returncode == 2
+
+
 def test_inspect_shows_the_packages(bundle, deps):
     path, facts = deps
     shown = bundle("inspect", path)

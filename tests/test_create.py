@@ -21,6 +21,7 @@ from bundler.indexes import IndexOptions
 from bundler.layers import Settings
 from bundler.locks import Lock
 from bundler.reporters import Reporter
+from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError
 from bundler.runtime.verifying import verify
 
@@ -65,7 +66,7 @@ def options(cache, **changes):
 def test_a_bundle_boots_on_its_target(locked, cache, tmp_path):
     bundle = create(locked, tmp_path / "deps.pyz", options=options(cache))
     assert bundle.bytecode is not None
-    verify(str(bundle.path), bundle.digest)
+    verify(str(bundle.path), Demands(bundle.digest))
     answer = subprocess.run(
         [
             python("3.7"),
@@ -136,7 +137,7 @@ def test_the_runtime_inside_is_compiled_and_another_python_takes_its_sources(loc
         assert "alpha 1.0" in answer.stdout
         shown[version] = [line for line in answer.stderr.splitlines() if "bundle_runtime" in line and "images" in line]
     assert any(".pyc" in line for line in shown["3.7"])
-    verify(str(bundle.path), bundle.digest)
+    verify(str(bundle.path), Demands(bundle.digest))
 
 
 def everything(path):
@@ -222,7 +223,7 @@ def test_exclude_leaves_files_out_of_tree_and_record(locked, cache, tmp_path):
     assert not (bundle.path / "site-packages/beta/data.txt").exists()
     assert "data.txt" not in (bundle.path / "site-packages/beta-2.0.dist-info/RECORD").read_text()
     assert not list(bundle.path.glob("site-packages/beta/**/*.pyc"))
-    verify(str(bundle.path), bundle.digest)
+    verify(str(bundle.path), Demands(bundle.digest))
 
 
 def test_a14_one_path_with_different_bytes_names_both_owners_and_the_remedy(locked, cache, tmp_path):
@@ -243,7 +244,7 @@ def test_a14_one_path_with_the_same_bytes_belongs_to_both(locked, cache, tmp_pat
     same = pin_of(make_wheel(tmp_path / "wheels", other, "1.0", {"beta/data.txt": b"text"}))
     both = replace(locked, pins=tuple(sorted((*locked.pins, same), key=lambda pin: pin.name)))
     bundle = create(both, tmp_path / "tree", form="tree", options=options(cache))
-    verify(str(bundle.path), bundle.digest)
+    verify(str(bundle.path), Demands(bundle.digest))
     for name in ("beta-2.0", f"{other}-1.0"):
         assert "beta/data.txt" in (bundle.path / f"site-packages/{name}.dist-info/RECORD").read_text()
 
@@ -293,7 +294,7 @@ def test_an_existing_output_stays_unless_forced(locked, cache, tmp_path, form):
     assert everything(out) == before
     other = create(locked, out, form=form, options=options(cache, compile="never"), force=True)
     assert other.digest != first.digest
-    verify(str(out), other.digest)
+    verify(str(out), Demands(other.digest))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["builder-cache", "out", "wheels"]
 
 

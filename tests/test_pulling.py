@@ -13,6 +13,7 @@ from bundler.file_locks import lock_file
 from bundler.packing import decode
 from bundler.pulling import pull, staging_of
 from bundler.reporters import Reporter
+from bundler.runtime.demands import Demands
 from bundler.runtime.documents import ZSTD_LAYER_TYPE
 from bundler.runtime.errors import BundleError, ContentError, Faults, TrustError
 from bundler.runtime.verifying import verify
@@ -62,7 +63,7 @@ def left_behind(directory):
 
 
 def test_what_was_pushed_comes_back_byte_for_byte(store, digest, tmp_path):
-    done = pulled(store, tmp_path / "out.pyz", expect=digest)
+    done = pulled(store, tmp_path / "out.pyz", demands=Demands(digest))
     assert (tmp_path / "out.pyz").read_bytes() == (tmp_path / "made.pyz").read_bytes()
     assert (done.trust, done.copied.digest) == ("verified", digest)
     assert done.size == (tmp_path / "out.pyz").stat().st_size
@@ -78,7 +79,7 @@ def test_a_packed_directory_comes_back_from_what_was_a_pyz(store, digest, tmp_pa
 
 def test_a_tree_is_written_and_verifies(store, digest, tmp_path):
     pulled(store, tmp_path / "tree", form="tree")
-    assert verify(str(tmp_path / "tree"), digest).trust == "verified"
+    assert verify(str(tmp_path / "tree"), Demands(digest)).trust == "verified"
     assert left_behind(tmp_path) == ["tree"]
 
 
@@ -89,7 +90,7 @@ def test_without_a_digest_it_is_only_self_consistent(store, digest, tmp_path):
 
 def test_another_digest_leaves_nothing(store, tmp_path):
     with pytest.raises(TrustError) as caught:
-        pulled(store, tmp_path / "out.pyz", expect="sha256:" + "0" * 64)
+        pulled(store, tmp_path / "out.pyz", demands=Demands("sha256:" + "0" * 64))
     assert caught.value.exit_code == 4
     assert left_behind(tmp_path) == []
 
@@ -110,7 +111,7 @@ def test_a_pull_that_broke_goes_on_where_it_broke(store, digest, tmp_path):
         pulled(store, tmp_path / "out.pyz")
     assert not (tmp_path / "out.pyz").exists()
     store.left = sys.maxsize
-    again = pulled(store, tmp_path / "out.pyz", expect=digest)
+    again = pulled(store, tmp_path / "out.pyz", demands=Demands(digest))
     assert again.copied.sent <= whole - (1 << 20)
     assert (tmp_path / "out.pyz").read_bytes() == (tmp_path / "made.pyz").read_bytes()
     assert left_behind(tmp_path) == ["out.pyz", "whole.pyz"]
@@ -143,14 +144,14 @@ def test_what_the_old_artifact_has_does_not_travel(form, tmp_path):
     done = pulled(store, out, name="v2", form=form, force=True)
     assert done.copied.adopted >= 1
     assert done.copied.sent < 300_000
-    verify(str(out), done.copied.digest, decode=decode)
+    verify(str(out), Demands(done.copied.digest), decode=decode)
 
 
 def test_damage_in_the_old_artifact_is_noticed_and_that_blob_travels(store, digest, tmp_path):
     data = bytearray((tmp_path / "made.pyz").read_bytes())
     data[len(data) // 2] ^= 1  # in the large layer
     (tmp_path / "out.pyz").write_bytes(data)
-    done = pulled(store, tmp_path / "out.pyz", force=True, expect=digest)
+    done = pulled(store, tmp_path / "out.pyz", force=True, demands=Demands(digest))
     assert done.copied.sent > 3 << 20
     assert (tmp_path / "out.pyz").read_bytes() == (tmp_path / "made.pyz").read_bytes()
 
@@ -185,7 +186,7 @@ def test_a_bundle_whose_index_says_other_files_than_its_layers_hold_gets_no_name
         copy(source, "latest", store, "v1")
     for form, name in (("pyz", "out.pyz"), ("packed", "out"), ("tree", "tree")):
         with pytest.raises((ContentError, Faults)):
-            pulled(store, tmp_path / name, form=form, expect=image.digest)
+            pulled(store, tmp_path / name, form=form, demands=Demands(image.digest))
     assert left_behind(tmp_path) == []
 
 
@@ -206,7 +207,7 @@ def test_leftovers_of_another_bundle_do_no_harm(store, digest, tmp_path):
     blob = Blob.of(b"old", ZSTD_LAYER_TYPE)
     leftovers.write(blob, lambda offset: iter([b"old"[offset:]]))
     leftovers.set_name("latest", blob, b"old")
-    pulled(store, tmp_path / "out.pyz", expect=digest)
+    pulled(store, tmp_path / "out.pyz", demands=Demands(digest))
     assert left_behind(tmp_path) == ["out.pyz"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from bundle_factory import contents_of, make_bundle
 from commands import bundle
 
 from bundler.packing import decode
+from bundler.runtime.demands import Demands
 from bundler.runtime.verifying import verify
 from bundler.stores.layouts import LayoutStore
 from bundler.stores.reading import read_image
@@ -43,7 +45,7 @@ def test_push_copy_and_pull_give_the_same_bytes_by_way_of_every_local_medium(dig
     told("pull", "other:v9", "packed", cwd=tmp_path)
     told("push", "packed", "fourth", cwd=tmp_path)
     assert told("pull", "fourth", "tree", "--format", "tree", cwd=tmp_path)["format"] == "tree"
-    assert verify(str(tmp_path / "tree"), digest).trust == "verified"
+    assert verify(str(tmp_path / "tree"), Demands(digest)).trust == "verified"
 
 
 def test_a_second_push_sends_nothing_and_says_so(digest, tmp_path):
@@ -52,7 +54,7 @@ def test_a_second_push_sends_nothing_and_says_so(digest, tmp_path):
     assert f"bundle pull store:v1 deps.pyz --expect {digest}" in first.stdout
     second = bundle("push", "deps.pyz", "store:v2", cwd=tmp_path)
     assert "all of it there already" in second.stdout
-    assert "0.3 MB of it there already" in second.stderr
+    assert re.search(r"blobs, (\S+ MB), \1 of it there already", second.stderr)
     assert told("push", "deps.pyz", "store:v3", cwd=tmp_path)["sent"] == 0
     assert bundle("push", "deps.pyz", "store:v4", "--quiet", cwd=tmp_path).stderr == ""
 

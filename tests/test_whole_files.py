@@ -13,6 +13,7 @@ from commands import bundle
 from wheel_factory import make_wheel
 
 from bundler.packing import decode
+from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, TrustError
 from bundler.stores.files import DirectoryFiles, open_files
 from bundler.transport import Hiccup
@@ -72,7 +73,7 @@ def test_what_was_pushed_comes_back_byte_for_byte(kind, what, request, tmp_path)
     pushed = push_files(path, place, path.name, decode=decode, expect=expect)
     assert (pushed.digest, pushed.trust, pushed.sent) == (expect, "verified", pushed.size)
     assert push_files(path, place, path.name, decode=decode).sent == 0
-    pulled = pull_files(place, path.name, tmp_path / "out", decode=decode, expect=expect)
+    pulled = pull_files(place, path.name, tmp_path / "out", decode=decode, demands=Demands(expect))
     assert contents_of(tmp_path / "out") == contents_of(path)
     assert (pulled.files, pulled.sent) == (pushed.files, pushed.size)
     assert pull_files(place, path.name, tmp_path / "out", decode=decode, force=True).trust == "self-consistent"
@@ -95,7 +96,7 @@ def test_a_download_that_broke_goes_on_where_it_broke(digest, place, tmp_path):
         pull_files(place, "deps.pyz", tmp_path / "out.pyz", decode=decode)
     assert not (tmp_path / "out.pyz").exists()
     place.left = sys.maxsize
-    again = pull_files(place, "deps.pyz", tmp_path / "out.pyz", decode=decode, expect=digest)
+    again = pull_files(place, "deps.pyz", tmp_path / "out.pyz", decode=decode, demands=Demands(digest))
     assert again.sent < size - 1_000_000
     assert contents_of(tmp_path / "out.pyz") == contents_of(tmp_path / "deps.pyz")
 
@@ -115,7 +116,8 @@ def test_an_upload_that_broke_is_not_there_and_the_next_completes_it(digest, pla
         pull_files(place, "deps.pyz", tmp_path / "out.pyz", decode=decode)
     monkeypatch.undo()
     push_files(tmp_path / "deps.pyz", place, "deps.pyz", decode=decode)
-    assert pull_files(place, "deps.pyz", tmp_path / "out.pyz", decode=decode, expect=digest).trust == "verified"
+    pulled = pull_files(place, "deps.pyz", tmp_path / "out.pyz", decode=decode, demands=Demands(digest))
+    assert pulled.trust == "verified"
 
 
 def test_another_file_under_the_name_stays(digest, place, tmp_path):
@@ -133,7 +135,7 @@ def test_another_digest_than_expected_gets_no_name(digest, wheelhouse, place, tm
             push_files(tmp_path / name, place, name, decode=decode, expect="sha256:" + "0" * 64)
         push_files(tmp_path / name, place, name, decode=decode)
         with pytest.raises(TrustError):
-            pull_files(place, name, tmp_path / "out", decode=decode, expect="sha256:" + "0" * 64)
+            pull_files(place, name, tmp_path / "out", decode=decode, demands=Demands("sha256:" + "0" * 64))
         assert not (tmp_path / "out").exists()
         assert not (tmp_path / ".out.pull").exists()
 

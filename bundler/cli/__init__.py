@@ -29,6 +29,8 @@ COMMANDS = (
     "unpack",
     "run",
     "inspect",
+    "keygen",
+    "sign",
     "push",
     "pull",
     "copy",

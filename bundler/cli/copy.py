@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="URL", help=URL_HELP)
     parser.add_argument("sink", metavar="URL", help="where to; without a name, it keeps the one it has")
     add_transfer(parser)
+    parser.add_argument("--expect", metavar="DIGEST", help="the digest that the bundle must have (sha256:…)")
 
 
 def run(options: argparse.Namespace) -> int:

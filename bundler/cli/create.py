@@ -24,6 +24,7 @@ from bundler.cli.transfers import opened
 from bundler.create import Bundle, create, lock
 from bundler.locks import Lock
 from bundler.outputs import read_text
+from bundler.runtime.documents import MAX_SERIAL
 from bundler.runtime.errors import UsageError
 from bundler.stores.store import DEFAULT_NAME
 from bundler.wheelhouses import Wheelhouse, create_wheelhouse
@@ -75,6 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="add .pyc files (auto: if the target's Python is at hand)",
     )
     group.add_argument("--target-python", metavar="PATH", type=Path, help="the interpreter that compiles them")
+    group.add_argument(
+        "--serial", metavar="N", type=_serial, default=0, help="number the bundle: --min-serial refuses older ones"
+    )
     group.add_argument("--level", metavar="N", type=_level, default=9, help="zstd level, 1 to 19 (default: 9)")
     group.add_argument(
         "--jobs", metavar="N", type=_jobs, default=0, help="how much to do at once (default: one per processor)"
@@ -86,6 +90,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="a store (see bundle push) for compressed layers, shared with other machines; none of it is trusted",
     )
+
+
+def _serial(text: str) -> int:
+    serial = int(text)
+    if not 1 <= serial <= MAX_SERIAL:
+        raise ValueError
+    return serial
 
 
 def _level(text: str) -> int:

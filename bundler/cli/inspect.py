@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
 from bundler.locks import read_embedded
 from bundler.runtime.carriers import open_carrier
+from bundler.runtime.errors import ContentError
 from bundler.runtime.images import load_image
+from bundler.runtime.signatures import parse_signature
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from bundler.locks import Provided
+    from bundler.runtime.carriers import Carrier
     from bundler.runtime.images import Image
 
 HELP = "show the target, the packages and the digests of a bundle"
@@ -30,8 +34,9 @@ def run(options: argparse.Namespace) -> int:
     with open_carrier(options.path) as carrier:
         image = load_image(carrier)
         provided = read_embedded(carrier, image).provided
+        signers = list(_claimed_signers(carrier, image))
     if options.json:
-        print(json.dumps(_to_json(image, provided), indent=2))
+        print(json.dumps(_to_json(image, provided, signers), indent=2))
         return 0
     index = image.tree
     stored = sum(layer.size for layer in image.manifest.layers)
@@ -39,6 +44,10 @@ def run(options: argparse.Namespace) -> int:
     print(f"bytecode     {f'CPython {index.bytecode}' if index.bytecode else 'none'}")
     print(f"digest       {image.digest}")
     print(f"tree digest  {image.config.tree_digest}")
+    if image.config.serial:
+        print(f"serial       {image.config.serial}")
+    for signer in signers:
+        print(f"signature    says it is by {signer}; bundle verify --key tells")
     print(f"layers       {len(image.manifest.layers)}, {stored / 1e6:.1f} MB")
     print(f"files        {len(index.files) + 1}, {sum(file.size for file in index.files) / 1e6:.1f} MB")
     if provided:
@@ -51,11 +60,20 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _to_json(image: Image, provided: Sequence[Provided]) -> dict[str, Any]:
+def _claimed_signers(carrier: Carrier, image: Image) -> Iterator[str]:
+    """Yield, for each signature of *image*, the fingerprint of the key that it names; nobody has verified it."""
+    for where, data in carrier.signatures():
+        with contextlib.suppress(ContentError):
+            yield parse_signature(data, image.digest, where).claimed or "a key that it does not name"
+
+
+def _to_json(image: Image, provided: Sequence[Provided], signers: Sequence[str]) -> dict[str, Any]:
     index = image.tree
     return {
         "digest": image.digest,
         "tree_digest": image.config.tree_digest,
+        "serial": image.config.serial or None,
+        "signatures": [{"claimed_key": signer} for signer in signers],
         "target": index.target.to_json(),
         "libc_version": index.libc_version,
         "bytecode": index.bytecode,

@@ -112,4 +112,5 @@ def create_options(options: argparse.Namespace) -> Options:
         settings=settings,
         jobs=getattr(options, "jobs", 0),
         offline=options.offline,
+        serial=getattr(options, "serial", 0),
     )

@@ -21,6 +21,8 @@ from bundler.cli.transfers import (
 )
 from bundler.packing import decode
 from bundler.pulling import pull, staging_of
+from bundler.runtime.cli import add_demands, demanding
+from bundler.runtime.demands import demands_of
 from bundler.runtime.errors import UsageError
 from bundler.stores.files import open_files
 from bundler.whole_files import pull_files
@@ -44,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="replace PATH; what it has already does not travel")
     add_transfer(parser)
+    add_demands(parser)
     parser.add_argument(
         "--as-file",
         action="store_true",
@@ -56,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
     clock = Clock()
     kept = f"what has arrived is kept in {staging_of(options.path)}, and the next pull goes on there"
     form = _form(options)
+    demands = demands_of(demanding(options, os.environ))
     try:
         if options.as_file:
             return _pull_file(options, clock)
@@ -66,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
                 options.path,
                 form=form,
                 decode=decode,
-                expect=options.expect,
+                demands=demands,
                 force=options.force,
                 options=transfer_options(options),
                 reporter=reporter,
@@ -75,13 +79,16 @@ def run(options: argparse.Namespace) -> int:
         raise KeyboardInterrupt(kept if staging_of(options.path).exists() else "") from None
     copied = pulled.copied
     if options.json:
-        facts = {"path": str(options.path), "format": form, "trust": pulled.trust, "disk_size": pulled.size}
-        print(json.dumps({**facts, **copied_to_json(copied, clock.seconds)}, indent=2))
+        facts = {"path": str(options.path), "format": form, "trust": pulled.trust, "signed_by": pulled.signed_by}
+        sizes = {"disk_size": pulled.size, **copied_to_json(copied, clock.seconds)}
+        print(json.dumps({**facts, **sizes}, indent=2))
         return 0
     print(f"{options.path}: {pulled.trust}: {summary(copied, clock.seconds)}")
     print(f"  digest  {copied.digest}")
-    if pulled.trust != "verified":
-        print("  without --expect, this says that it is complete, not who made it")
+    if pulled.signed_by:
+        print(f"  signed by {pulled.signed_by}")
+    elif pulled.trust != "verified":
+        print("  without --expect or --key, this says that it is complete, not who made it")
     path = shlex.quote(str(options.path))
     print(f"next: bundle inspect {path}")
     return 0
@@ -97,7 +104,7 @@ def _pull_file(options: argparse.Namespace, clock: Clock) -> int:
             name,
             options.path,
             decode=decode,
-            expect=options.expect,
+            demands=demands_of(demanding(options, os.environ)),
             force=options.force,
             reporter=reporter,
         )

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", type=Path, help="a .pyz or a packed directory")
     parser.add_argument("url", metavar="URL", help=URL_HELP)
     add_transfer(parser)
+    parser.add_argument("--expect", metavar="DIGEST", help="the digest that the bundle must have (sha256:…)")
     parser.add_argument(
         "--as-file",
         action="store_true",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 import bundler.runtime
 from bundler.bytecode import find_interpreter
 from bundler.runtime.carriers import open_carrier
+from bundler.runtime.cli import add_demands, demanding
+from bundler.runtime.demands import demands_of
 from bundler.runtime.errors import TargetError
 from bundler.runtime.images import load_image
 
@@ -22,9 +24,9 @@ _PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.cli im
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.usage = f"{parser.prog} [--expect DIGEST] [--report FILE] [--target-python PATH] PATH -- CMD [ARGUMENT …]"
+    parser.usage = f"{parser.prog} [--expect DIGEST] [--key PUB] [--report FILE] [--target-python PATH] PATH -- CMD …"
     parser.add_argument("path", metavar="PATH", help="a .pyz, a packed directory or a tree")
-    parser.add_argument("--expect", metavar="DIGEST", help="the digest it must have (sha256:…)")
+    add_demands(parser)
     parser.add_argument("--report", metavar="FILE", help="write what was done, and why, as JSON")
     parser.add_argument(
         "--target-python", metavar="PATH", type=Path, help="the interpreter (default: found on this host)"
@@ -33,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> NoReturn:
     """Hand over to the bundle's runtime in an interpreter of its target."""
+    environ = demanding(options, os.environ)
     with open_carrier(options.path) as carrier:
-        target = load_image(carrier, options.expect).tree.target
+        target = load_image(carrier, demands_of(environ).expect).tree.target
     python = find_interpreter(target, python=options.target_python, environ=os.environ)
     if python is None:
         raise TargetError(
@@ -43,7 +46,7 @@ def run(options: argparse.Namespace) -> NoReturn:
             want=target,
             hint="name one with --target-python, or run it where it belongs",
         )
-    extra = [f"--{name}={value}" for name in ("expect", "report") if (value := getattr(options, name))]
+    extra = ["--report", options.report] if options.report else []
     package = str(Path(bundler.runtime.__file__).parent.parent)
     arguments = [str(python.path), "-c", _PROGRAM, package, "run", *extra, options.path, "--", *options.command]
-    os.execv(python.path, arguments)  # noqa: S606 - no shell is wanted
+    os.execve(python.path, arguments, environ)  # noqa: S606 - no shell is wanted

@@ -26,7 +26,6 @@ URL_HELP = "a path, oci-archive:FILE.tar, oci://…, az://…, s3://… or gs://
 
 def add_transfer(parser: argparse.ArgumentParser) -> None:
     """Add the options of every transfer."""
-    parser.add_argument("--expect", metavar="DIGEST", help="the digest that the bundle must have (sha256:…)")
     parser.add_argument(
         "--jobs", metavar="N", type=_jobs, default=JOBS, help=f"how many blobs to move at once (default: {JOBS})"
     )

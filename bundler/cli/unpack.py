@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from bundler.packing import decode
 from bundler.runtime.boot import unpack
+from bundler.runtime.cli import add_demands, demanding
+from bundler.runtime.demands import demands_of
 
 if TYPE_CHECKING:
     import argparse
@@ -17,12 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("path", metavar="PATH", help="a .pyz or a packed directory")
     parser.add_argument("directory", metavar="DIR", help="the directory to make")
-    parser.add_argument("--expect", metavar="DIGEST", help="the digest it must have (sha256:…)")
+    add_demands(parser)
     parser.add_argument("--force", action="store_true", help="replace a tree that is there")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    image = unpack(options.path, options.directory, options.expect, decode=decode, force=options.force)
+    demands = demands_of(demanding(options, os.environ))
+    image = unpack(options.path, options.directory, demands, decode=decode, force=options.force)
     print(f"{options.directory}: {len(image.tree.files) + 1} files, {image.digest}")
     return 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from bundler.packing import decode
+from bundler.runtime.cli import add_demands, demanding
+from bundler.runtime.demands import demands_of
 from bundler.verification import verify
 
 if TYPE_CHECKING:
@@ -17,17 +20,20 @@ HELP = "compare every byte of a bundle with its digests, and the digest with the
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("path", metavar="PATH", help="a .pyz, a packed directory or a tree")
-    parser.add_argument("--expect", metavar="DIGEST", help="the digest it must have (sha256:…)")
+    add_demands(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    verdict = verify(options.path, options.expect, decode=decode)
+    demands = demands_of(demanding(options, os.environ))
+    verdict = verify(options.path, demands, decode=decode)
     if options.json:
         print(json.dumps(verdict.to_json(), indent=2))
     else:
         print(f"{options.path}: {verdict.trust}: {verdict.files} files, {verdict.image.digest}")
-        if options.expect is None:
-            print("  without --expect, this says that it is complete, not who made it")
+        if verdict.signed_by:
+            print(f"  signed by {verdict.signed_by}")
+        elif demands.expect is None:
+            print("  without --expect or --key, this says that it is complete, not who made it")
     return 0

@@ -3,6 +3,7 @@
 * ``BUNDLE_VERIFY`` is the policy for a tree that is there already: ``boot`` (default) takes it as it is if it was
   verified since the system started, ``always`` hashes every byte again, ``never`` takes it whenever it is complete.
   Whatever the policy, what is unpacked is verified, and a tree that has changed is unpacked anew.
+* What is demanded besides (``demands.py``) is checked first, and noted down with what was verified.
 * A tree that is used where it lies is verified there; nothing has to be written for it.
 * Processes that start together do the work once: one unpacks, the others wait for it.
 * Everything that was decided goes into a report, a plain dict that ``BUNDLE_REPORT`` and ``--report`` write as JSON.
@@ -13,12 +14,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any, Dict, MutableMapping, Optional, Tuple
 
 from . import markers
 from .carriers import Carrier, open_carrier
+from .demands import Demands, demands_of, with_options
 from .errors import BundleError, PlaceError, UsageError
-from .images import Image, load_image, read_digest
+from .images import Image, load_image, read_config, read_digest
 from .places import Lock, Staging, choose_cache, remove_tree
 from .pruning import prune_beside
 from .targets import check, this_target
@@ -43,21 +46,19 @@ def open_tree(
     report = {} if report is None else report
     started = time.monotonic()
     policy = policy_of(environ)
-    expect = expect or environ.get("BUNDLE_EXPECT") or None
+    demands = demands_of(with_options(environ, expect=expect))
     with open_carrier(path) as carrier:
         report.update(bundle=carrier.path, carrier=carrier.kind, python=sys.version.split()[0], policy=policy)
-        digest = read_digest(carrier, expect)
-        report.update(digest=digest, trust="verified" if expect else "self-consistent")
+        digest = read_digest(carrier, demands.expect)
+        report.update(digest=digest, trust="verified" if demands.expect or demands.keys else "self-consistent")
+        named = markers.demanded(environ)
+        if named != markers.NONE and not markers.met(digest, carrier.path, named):
+            report.update(signed_by=demands.check(carrier, digest, read_config(carrier, digest)))
         if carrier.kind == "tree":
             root = carrier.path
-            _verify_in_place(carrier, digest, expect, policy, environ, report)
+            _verify_in_place(carrier, digest, policy, environ, report)
         else:
-            found = markers.finished(digest, policy, environ)
-            if found and hold(found, found + markers.SUFFIX):
-                root = found
-                report.update(decision="found finished")
-            else:
-                root = _cached_tree(carrier, digest, expect, policy, environ, report)
+            root = _cached_tree(carrier, digest, policy, environ, report)
         if policy == "never":
             report.update(trust="NOT VERIFIED: BUNDLE_VERIFY=never takes a tree without looking at it")
     report.update(tree=root, milliseconds=round((time.monotonic() - started) * 1000, 1))
@@ -73,35 +74,32 @@ def policy_of(environ: MutableMapping[str, str]) -> str:
 
 
 def _verify_in_place(
-    carrier: Carrier,
-    digest: str,
-    expect: Optional[str],
-    policy: str,
-    environ: MutableMapping[str, str],
-    report: Dict[str, Any],
+    carrier: Carrier, digest: str, policy: str, environ: MutableMapping[str, str], report: Dict[str, Any]
 ) -> None:
-    if markers.taken_in_place(digest, carrier.path, policy, environ):
+    if markers.taken_in_place(digest, carrier.path, policy, environ, None):
         report.update(decision="found verified in place")
-        return
-    image = load_image(carrier, expect)
-    check(image.tree.needs, this_target(), where=carrier.path)
-    if policy == "never":
-        report.update(decision="taken without a look")
-        return
-    raise_faults(carrier.path, faults_of_tree(image, carrier.path, started=True))
-    report.update(decision="verified in place")
+    else:
+        image = load_image(carrier, digest)
+        check(image.tree.needs, this_target(), where=carrier.path)
+        if policy == "never":
+            report.update(decision="taken without a look")
+            return
+        raise_faults(carrier.path, faults_of_tree(image, carrier.path, started=True))
+        report.update(decision="verified in place")
     if policy == "boot":
-        markers.note_in_place(carrier.path, digest, environ)
+        markers.note_in_place(carrier.path, digest, environ, markers.demanded(environ))
 
 
 def _cached_tree(
-    carrier: Carrier,
-    digest: str,
-    expect: Optional[str],
-    policy: str,
-    environ: MutableMapping[str, str],
-    report: Dict[str, Any],
+    carrier: Carrier, digest: str, policy: str, environ: MutableMapping[str, str], report: Dict[str, Any]
 ) -> str:
+    demands = markers.demanded(environ)
+    found = markers.finished(digest, policy, environ, None)
+    if found and hold(found, found + markers.SUFFIX):
+        report.update(decision="found finished")
+        if not markers.met(digest, found, demands):
+            _note(found, digest, demands, looked=policy != "never")
+        return found
     image: Optional[Image] = None
     name = digest[7:]
 
@@ -111,21 +109,21 @@ def _cached_tree(
         if os.path.isdir(os.path.join(cache, name)):
             return 0, 0
         if image is None:
-            image = load_image(carrier, expect)
+            image = load_image(carrier, digest)
             check(image.tree.needs, this_target(), where=carrier.path)
         return sum(file.size + 4096 for file in image.tree.files), len(image.tree.files)
 
     cache = choose_cache(environ, needed)
     root = os.path.join(cache, name)
     report.update(cache=cache)
-    image = image or load_image(carrier, expect)
+    image = image or load_image(carrier, digest)
     check(image.tree.needs, this_target(), where=carrier.path)
     try:
         with Lock(root + ".lock"):
-            if policy == "boot" and markers.finished(digest, policy, environ) == root:
+            if policy == "boot" and markers.finished(digest, policy, environ, demands) == root:
                 report.update(decision="waited for another process")
             else:
-                _make_ready(image, carrier, root, policy, report)
+                _make_ready(image, carrier, root, policy, demands, report)
             hold(root, root + markers.SUFFIX)
     except OSError as error:
         if os.path.isdir(root) and not faults_of_tree(image, root):  # a cache that is read-only by now
@@ -139,11 +137,18 @@ def _cached_tree(
     return root
 
 
-def _make_ready(image: Image, carrier: Carrier, root: str, policy: str, report: Dict[str, Any]) -> None:
+def _note(root: str, digest: str, demands: str, *, looked: bool) -> None:
+    """Note down, where that is possible, that *demands* are met by the tree at *root*; *looked* tells if it was."""
+    with suppress(OSError):  # a cache that is read-only by now
+        markers.note(root, digest, demands, looked=looked)
+
+
+def _make_ready(image: Image, carrier: Carrier, root: str, policy: str, demands: str, report: Dict[str, Any]) -> None:
     """Take the tree at *root* as it is, or verify it, or unpack it (anew)."""
     there = os.path.isdir(root)
     if there and policy == "never":
         report.update(decision="taken without a look")
+        _note(root, image.digest, demands, looked=False)
         return
     if there and not faults_of_tree(image, root):
         report.update(decision="verified again")
@@ -152,7 +157,7 @@ def _make_ready(image: Image, carrier: Carrier, root: str, policy: str, report: 
             report.update(replaced="a tree that had changed")
             remove_tree(root)
         _unpack_into(image, carrier, root, report)
-    markers.note(root, image.digest)
+    markers.note(root, image.digest, demands)
 
 
 def _unpack_into(image: Image, carrier: Carrier, root: str, report: Dict[str, Any]) -> None:
@@ -168,9 +173,14 @@ def _unpack_into(image: Image, carrier: Carrier, root: str, report: Dict[str, An
 
 
 def unpack(
-    path: str, directory: str, expect: Optional[str] = None, *, decode: Optional[Decoder] = None, force: bool = False
+    path: str,
+    directory: str,
+    demands: Demands = Demands(),  # noqa: B008 - it is a tuple
+    *,
+    decode: Optional[Decoder] = None,
+    force: bool = False,
 ) -> Image:
-    """Unpack the bundle at *path* into *directory*, which appears complete or not at all.
+    """Unpack the bundle at *path* into *directory*, which appears complete or not at all; signatures come along.
 
     With *force* a bundle's tree that is already there is replaced. The interpreter need not be the target.
     """
@@ -178,11 +188,16 @@ def unpack(
     with open_carrier(path) as carrier:
         if carrier.kind == "tree":
             raise BundleError(carrier.path, "is unpacked already", hint="copy the directory")
-        image = load_image(carrier, expect)
+        image = load_image(carrier, demands.expect)
+        demands.check(carrier, image.digest, image.config)
         replace = _must_replace(directory, force=force)
         try:
             with Staging(directory) as staging:
                 write_tree(image, carrier, staging.path, decode=decode)
+                if carrier.listed()[1:]:
+                    from .referrers import copy_signatures
+
+                    copy_signatures(carrier, image.digest, staging.path)
                 staging.publish(replace=replace)
         except OSError as error:
             raise PlaceError(directory, f"cannot be written: {error.strerror}", rule="D26") from error

@@ -13,15 +13,16 @@ import os
 import stat
 import struct
 import zlib
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
-from .documents import INDEX_TYPE, MANIFEST_TYPE, MAX_DOCUMENT, Fields, parse_digest, parse_json
+from .documents import INDEX_TYPE, MANIFEST_TYPE, MAX_DOCUMENT, Descriptor, Fields, parse_digest, parse_json
 from .errors import BundleError, ContentError
 from .sites import SITE_PACKAGES
 
 TREE_MANIFEST = ".bundle/manifest.json"
 TREE_CONFIG = ".bundle/config.json"
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+MAX_REFERRERS = 32
 
 _NEEDED = 20  # version 2.0 of the format, as we write it
 _END = struct.Struct("<4s4H2LH")
@@ -72,18 +73,38 @@ class Carrier:
         """Open the blob *digest* (already validated)."""
         return self.member("blobs/sha256/" + digest[7:])
 
-    def named_digest(self) -> str:
-        """Return the digest that ``index.json`` names: a claim, not a proof (rule C17)."""
+    def listed(self) -> List[Tuple[str, Descriptor]]:
+        """Return what ``index.json`` lists: first the image, then what refers to it, each with its artifact type."""
         where = f"{self.path}: index.json"
         member = self.member("index.json")
         data = member.read(0, min(member.size, MAX_DOCUMENT + 1))
         fields = Fields(parse_json(data, where), where)
         manifests = fields.items("manifests")
-        if fields.get("mediaType", str) != INDEX_TYPE or len(manifests) != 1:
-            raise ContentError(where, "does not name exactly one image", got=len(manifests), want=1, rule="B16")
-        if manifests[0].get("mediaType", str) != MANIFEST_TYPE:
-            raise ContentError(manifests[0].where, "is not an image manifest", want=MANIFEST_TYPE, rule="B16")
-        return manifests[0].digest("digest")
+        listed = []
+        for item in manifests:
+            descriptor = Descriptor.from_fields(item)
+            artifact_type = item.get("artifactType", str) if "artifactType" in item.value else ""
+            if descriptor.media_type != MANIFEST_TYPE or descriptor.size > MAX_DOCUMENT:
+                raise ContentError(item.where, "is not an image manifest", want=MANIFEST_TYPE, rule="B16")
+            listed.append((artifact_type, descriptor))
+        if fields.get("schemaVersion", int) != 2 or fields.get("mediaType", str) != INDEX_TYPE:  # noqa: PLR2004
+            raise ContentError(where, "is not an OCI image index", want=INDEX_TYPE, rule="B16")
+        images = [bool(artifact_type) for artifact_type, _ in listed].count(False)
+        if images != 1 or listed[0][0]:
+            raise ContentError(where, "does not name exactly one image, first", got=images, want=1, rule="B16")
+        if len(listed) > 1 + MAX_REFERRERS:
+            raise ContentError(where, "lists too many referrers", got=len(listed) - 1, want=MAX_REFERRERS, rule="B16")
+        return listed
+
+    def named_digest(self) -> str:
+        """Return the digest that ``index.json`` names: a claim, not a proof (rule C17)."""
+        return self.listed()[0][1].digest
+
+    def signatures(self) -> List[Tuple[str, bytes]]:
+        """Return the signatures that travel with the image, each with where it lies; nothing was verified yet."""
+        from .referrers import signatures
+
+        return signatures(self)
 
     def names(self) -> List[str]:
         """Return the name of every member, whether it belongs there or not."""
@@ -235,6 +256,10 @@ class Pyz(Carrier):
     def names(self) -> List[str]:
         """List the members of the zip."""
         return list(self._members)
+
+    def crc(self, name: str) -> int:
+        """Return the CRC-32 that the zip promises for the member *name*."""
+        return int(self._members[name][2])
 
     def faults(self) -> List[ContentError]:
         """Compare the members that no digest covers with the CRC in the zip: damage, not attack."""

@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import sys
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from .errors import BundleError
 from .reports import write_report
@@ -85,18 +85,47 @@ def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
             command.add_argument("directory", metavar="DIR", help="the directory to make")
             command.add_argument("--force", action="store_true", help="replace a tree that is there")
         if name == "run":
-            command.usage = f"{parser.prog} run [--expect DIGEST] [--report FILE] {path} -- CMD [ARGUMENT …]"
+            options = "[--expect DIGEST] [--key PUB] [--report FILE]"
+            command.usage = f"{parser.prog} run {options} {path} -- CMD [ARGUMENT …]"
         if name != "info":
             command.add_argument("--report", metavar="FILE", help="write what was done, and why, as JSON")
         else:
             command.add_argument("--json", action="store_true", help="as JSON")
-        command.add_argument(
-            "--expect",
-            metavar="DIGEST",
-            default=os.environ.get("BUNDLE_EXPECT") or None,
-            help="refuse any other bundle (sha256:…; default: BUNDLE_EXPECT)",
-        )
+        add_demands(command)
     return parser
+
+
+def add_demands(parser: argparse.ArgumentParser) -> None:
+    """Declare what may be demanded of a bundle, each with its variable."""
+    parser.add_argument("--expect", metavar="DIGEST", help="refuse any other bundle (sha256:…; default: BUNDLE_EXPECT)")
+    parser.add_argument(
+        "--key",
+        metavar="PUB",
+        action="append",
+        default=[],
+        help="demand a signature by this public key, or one of several (default: BUNDLE_PUBLIC_KEY)",
+    )
+    parser.add_argument(
+        "--require-signature",
+        action="store_true",
+        help="fail if there is no key to demand one by (default: BUNDLE_REQUIRE_SIGNATURE=1)",
+    )
+    parser.add_argument(
+        "--min-serial", metavar="N", help="refuse bundles older than this serial number (default: BUNDLE_MIN_SERIAL)"
+    )
+
+
+def demanding(options: argparse.Namespace, environ: Mapping[str, str]) -> Dict[str, str]:
+    """Return *environ* with what *options* demand."""
+    from .demands import with_options
+
+    return with_options(
+        environ,
+        expect=options.expect,
+        keys=options.key,
+        min_serial=options.min_serial,
+        require_signature=options.require_signature,
+    )
 
 
 def add_cache_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,21 +143,26 @@ def add_cache_arguments(parser: argparse.ArgumentParser) -> None:
 def _verify(options: argparse.Namespace, report: Dict[str, Any]) -> int:
     import time
 
+    from .demands import demands_of
     from .targets import check, this_target
     from .verifying import verify
 
     started = time.monotonic()
-    verdict = verify(options.path, options.expect)
+    verdict = verify(options.path, demands_of(demanding(options, os.environ)))
     report.update(verdict.to_json(), milliseconds=round((time.monotonic() - started) * 1000, 1))
     check(verdict.image.tree.needs, this_target(), where=options.path)
     print(f"{options.path}: {verdict.trust}: {verdict.files} files, {verdict.image.digest}")
+    if verdict.signed_by:
+        print(f"  signed by {verdict.signed_by}")
     return 0
 
 
 def _unpack(options: argparse.Namespace, report: Dict[str, Any]) -> int:
     from .boot import unpack
+    from .demands import demands_of
 
-    image = unpack(options.path, options.directory, options.expect, force=options.force)
+    demands = demands_of(demanding(options, os.environ))
+    image = unpack(options.path, options.directory, demands, force=options.force)
     report.update(digest=image.digest, tree=os.path.abspath(options.directory), decision="unpacked")
     print(f"{options.directory}: {len(image.tree.files) + 1} files, {image.digest}")
     return 0
@@ -139,8 +173,9 @@ def _run(options: argparse.Namespace, report: Dict[str, Any]) -> int:
     from .mounting import command_in
     from .uses import hand_on
 
-    root = open_tree(options.path, options.expect, report=report)
-    command, env = command_in(root, options.command, os.environ)
+    environ = demanding(options, os.environ)
+    root = open_tree(options.path, environ=environ, report=report)
+    command, env = command_in(root, options.command, environ)
     report.update(command=command)
     _write_report(options, report)
     sys.stdout.flush()
@@ -181,10 +216,13 @@ def _probe(_: argparse.Namespace, __: Dict[str, Any]) -> int:
 
 def _info(options: argparse.Namespace, _: Dict[str, Any]) -> int:
     from .carriers import open_carrier
+    from .demands import demands_of
     from .images import load_image
 
+    demands = demands_of(demanding(options, os.environ))
     with open_carrier(options.path) as carrier:
-        image = load_image(carrier, options.expect)
+        image = load_image(carrier, demands.expect)
+        demands.check(carrier, image.digest, image.config)
     index = image.tree
     if options.json:
         facts = json.loads(index.to_bytes().decode())
@@ -194,6 +232,8 @@ def _info(options: argparse.Namespace, _: Dict[str, Any]) -> int:
     print(f"target       {index.target}")
     print(f"digest       {image.digest}")
     print(f"tree digest  {image.config.tree_digest}")
+    if image.config.serial:
+        print(f"serial       {image.config.serial}")
     print(f"files        {len(index.files) + 1}, {sum(file.size for file in index.files) / 1e6:.1f} MB")
     for item in index.distributions:
         print(f"  {item.name} {item.version}")

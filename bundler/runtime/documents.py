@@ -29,7 +29,9 @@ FORMAT_LABEL = "dev.bundler.format"
 TREE_DIGEST_LABEL = "dev.bundler.tree.digest"
 TREE_OFFSET_LABEL = "dev.bundler.tree.offset"
 TREE_SIZE_LABEL = "dev.bundler.tree.size"
+SERIAL_LABEL = "dev.bundler.serial"
 TREE_PATH = ".bundle/tree.json"
+MAX_SERIAL = (1 << 53) - 1
 MAX_DOCUMENT = 4 << 20
 MAX_TREE = 256 << 20
 MAX_FRAME = 24 << 20
@@ -243,13 +245,17 @@ class Manifest(NamedTuple):
 
 
 class Config(NamedTuple):
-    """The OCI image config: what the layers are when uncompressed, and where in layer 0 tree.json lies."""
+    """The OCI image config: what the layers are when uncompressed, and where in layer 0 tree.json lies.
+
+    *serial* numbers the bundles that follow each other in one place; 0 is none.
+    """
 
     arch: str
     diff_ids: tuple[str, ...]
     tree_digest: str
     tree_offset: int
     tree_size: int
+    serial: int = 0
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> Config:
@@ -277,6 +283,11 @@ class Config(NamedTuple):
             if not re.fullmatch("[1-9][0-9]{0,8}", text, re.ASCII) or int(text) > MAX_TREE:
                 raise ContentError(labels.at(key), "is not a number of bytes", got=_short(text), rule="B16")
             numbers.append(int(text))
+        if SERIAL_LABEL in labels.value:
+            text = labels.get(SERIAL_LABEL, str)
+            if not re.fullmatch("[1-9][0-9]{0,15}", text, re.ASCII) or int(text) > MAX_SERIAL:
+                raise ContentError(labels.at(SERIAL_LABEL), "is not a serial number", got=_short(text), rule="B16")
+            numbers.append(int(text))
         return cls(fields.get("architecture", str), diff_ids, labels.digest(TREE_DIGEST_LABEL), *numbers)
 
     def to_json(self) -> dict[str, Any]:
@@ -287,6 +298,8 @@ class Config(NamedTuple):
             TREE_OFFSET_LABEL: str(self.tree_offset),
             TREE_SIZE_LABEL: str(self.tree_size),
         }
+        if self.serial:
+            labels[SERIAL_LABEL] = str(self.serial)
         return {
             "architecture": self.arch,
             "os": "linux",

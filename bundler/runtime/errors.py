@@ -92,7 +92,7 @@ class Faults(ContentError):  # noqa: N818 - it is several
 
 
 class TrustError(BundleError):
-    """It is not the expected digest."""
+    """It is not the expected digest, or not signed by a trusted key."""
 
     exit_code = 4
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from .carriers import TREE_CONFIG, TREE_MANIFEST, Carrier, Member
 from .documents import (
@@ -73,15 +73,8 @@ def load_image(carrier: Carrier, expect: Optional[str] = None) -> Image:
     digest = read_digest(carrier, expect)
     if carrier.mounted:
         return _load_mounted(carrier, digest, trusted=expect is not None)
-    in_tree = carrier.kind == "tree"
-    member = carrier.member(TREE_MANIFEST) if in_tree else carrier.blob(digest)
-    manifest_bytes = read_verified(member, digest, min(member.size, MAX_DOCUMENT))
-    manifest = Manifest.parse(manifest_bytes, f"{carrier.path}: manifest")
-    member = carrier.member(TREE_CONFIG) if in_tree else carrier.blob(manifest.config.digest)
-    config_bytes = read_verified(member, manifest.config.digest, manifest.config.size)
-    config = Config.parse(config_bytes, f"{carrier.path}: config")
-    documents = {TREE_MANIFEST: manifest_bytes, TREE_CONFIG: config_bytes}
-    if in_tree:
+    manifest, config, documents = _load_config(carrier, digest)
+    if carrier.kind == "tree":
         tree_bytes = read_verified(carrier.member(TREE_PATH), config.tree_digest, config.tree_size)
         index = Index.parse(tree_bytes)
     else:
@@ -94,6 +87,24 @@ def load_image(carrier: Carrier, expect: Optional[str] = None) -> Image:
             documents[file.path] = _slice(layer, file, f"{carrier.path}: {file.path}")
     _check_agreement(carrier.path, manifest, config, index)
     return Image(digest, expect is not None, manifest, config, index, documents)
+
+
+def read_config(carrier: Carrier, digest: str) -> Config:
+    """Return the verified config of the image *digest* in *carrier*."""
+    if carrier.mounted:
+        return _load_mounted(carrier, digest, trusted=False).config
+    return _load_config(carrier, digest)[1]
+
+
+def _load_config(carrier: Carrier, digest: str) -> Tuple[Manifest, Config, Dict[str, bytes]]:
+    in_tree = carrier.kind == "tree"
+    member = carrier.member(TREE_MANIFEST) if in_tree else carrier.blob(digest)
+    manifest_bytes = read_verified(member, digest, min(member.size, MAX_DOCUMENT))
+    manifest = Manifest.parse(manifest_bytes, f"{carrier.path}: manifest")
+    member = carrier.member(TREE_CONFIG) if in_tree else carrier.blob(manifest.config.digest)
+    config_bytes = read_verified(member, manifest.config.digest, manifest.config.size)
+    config = Config.parse(config_bytes, f"{carrier.path}: config")
+    return manifest, config, {TREE_MANIFEST: manifest_bytes, TREE_CONFIG: config_bytes}
 
 
 def _load_mounted(carrier: Carrier, digest: str, *, trusted: bool) -> Image:

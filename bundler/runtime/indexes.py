@@ -24,6 +24,8 @@ LAUNCH_PATHS = (
 )
 # What a tree on disk holds besides the files of the index.
 CARRIED = (TREE_PATH, ".bundle/manifest.json", ".bundle/config.json")
+# Where a tree on disk keeps signatures: they are about the image, so they cannot be in it.
+SIGNATURES = ".bundle/signatures"
 
 
 class Distribution(NamedTuple):
@@ -184,7 +186,7 @@ class Index(NamedTuple):
 
 def _check_paths(index: Index) -> None:
     """Refuse paths that collide, also where case does not count, or that are at once file and directory."""
-    paths = set(CARRIED)
+    paths = {*CARRIED, SIGNATURES}
     for n, layer in enumerate([index.documents, *(layer.files for layer in index.layers)]):
         for file in layer:
             folded = file.path.casefold()

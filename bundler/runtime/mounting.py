@@ -8,25 +8,37 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from .boot import open_tree
+from .demands import with_options
 from .errors import UsageError
 from .sites import SITE_PACKAGES, add_site_packages
 
 
-def mount(path: str, expect: Optional[str] = None, *, report: Optional[Dict[str, Any]] = None) -> str:
+def mount(
+    path: str,
+    expect: Optional[str] = None,
+    *,
+    keys: Sequence[str] = (),
+    min_serial: Optional[int] = None,
+    report: Optional[Dict[str, Any]] = None,
+) -> str:
     """Verify the bundle at *path*, unpack it if need be, and put it at the front of ``sys.path``.
 
     A relative *path* is relative to the file of the caller. *expect* is the digest it must have (default:
-    ``BUNDLE_EXPECT``). Return the directory of the tree; raise a ``BundleError`` and change nothing if anything is not
-    as it must be. Modules that were imported before from elsewhere stay: a warning in the log names them.
+    ``BUNDLE_EXPECT``), *keys* are paths of public keys of which one must have signed it (``BUNDLE_PUBLIC_KEY``),
+    *min_serial* is the least serial number that it may have (``BUNDLE_MIN_SERIAL``). Return the directory of the
+    tree; raise a ``BundleError`` and change nothing if anything is not as it must be. Modules that were imported
+    before from elsewhere stay: a warning in the log names them.
     """
     caller = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the documented way to the caller
     if caller:
         path = os.path.join(os.path.dirname(os.path.abspath(caller)), path)
     report = {} if report is None else report
-    root = open_tree(path, expect, report=report)
+    demanding = keys or min_serial is not None
+    environ = with_options(os.environ, keys=keys, min_serial=min_serial) if demanding else os.environ
+    root = open_tree(path, expect, environ=environ, report=report)
     elsewhere = add_site_packages(root)
     report.update(already_imported=elsewhere)
     if os.environ.get("BUNDLE_REPORT"):

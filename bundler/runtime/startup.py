@@ -78,7 +78,7 @@ def _found(directory: str, read: Callable[[str], bytes], environ: MutableMapping
     digest = "sha256:" + name.decode("ascii")
     if environ.get("BUNDLE_EXPECT", digest) not in ("", digest):
         return None
-    root = markers.finished(digest, environ.get("BUNDLE_VERIFY") or "boot", environ)
+    root = markers.finished(digest, environ.get("BUNDLE_VERIFY") or "boot", environ, markers.demanded(environ))
     return root if root is not None and hold(root, root + markers.SUFFIX) else None
 
 
@@ -89,27 +89,14 @@ def _ready(root: str, environ: MutableMapping[str, str]) -> Optional[str]:
             manifest = file.read(_MAX_MANIFEST)
     except OSError:
         return None
-    digest = "sha256:" + _sha256(manifest)
+    digest = "sha256:" + markers.sha256(manifest)
     if environ.get("BUNDLE_EXPECT", digest) not in ("", digest):
         return None
     policy = environ.get("BUNDLE_VERIFY") or "boot"
-    taken = markers.taken_in_place(digest, root, policy, environ)
+    taken = markers.taken_in_place(digest, root, policy, environ, markers.demanded(environ))
     if taken and os.path.basename(root) == digest[7:]:  # in a cache, as the program that bundle run starts finds it
         hold(root, root + markers.SUFFIX)
     return root if taken else None
-
-
-def _sha256(data: bytes) -> str:
-    """Hash *data* without ``hashlib``, which takes milliseconds to import."""
-    try:
-        from _sha256 import sha256  # type: ignore[import-not-found]  # 3.7 to 3.11
-    except ImportError:
-        try:
-            from _sha2 import sha256  # type: ignore[import-not-found]  # 3.12
-        except ImportError:
-            from hashlib import sha256
-    digest: str = sha256(data).hexdigest()
-    return digest
 
 
 def _leave(directory: str, error: BaseException, report: Dict[str, Any]) -> NoReturn:

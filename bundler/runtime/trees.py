@@ -2,6 +2,7 @@
 
 * Files are made once, with their final mode, in directories that were made before.
 * A tree has exactly the files of the index: an extra file, directory or symlink is a fault like a changed byte.
+* Only signatures may come and go: they are about the tree, not of it.
 * Lost mode bits are no fault, because uploads lose them; set-id bits are.
 * A ``.pyc`` that Python wrote for what starts the bundle is a fault for ``bundle verify`` only: at a boot it has run.
 """
@@ -19,7 +20,7 @@ from .documents import TREE_PATH, File
 from .errors import ContentError, PlaceError, TargetError
 from .frames import in_parallel, processors, read_layers
 from .images import Image
-from .indexes import LAUNCH_PATHS, directories_of
+from .indexes import LAUNCH_PATHS, SIGNATURES, directories_of
 from .zstd import Decoder, find_decoder
 
 _CHUNK = 1 << 20
@@ -122,14 +123,16 @@ def faults_of_tree(image: Image, root: str, jobs: int = 0, *, started: bool = Fa
                 path = prefix + entry.name
                 if path in directories and entry.is_dir(follow_symlinks=False):
                     walk(path + "/")
+                elif path == SIGNATURES:
+                    from .referrers import faults_of_signatures
+
+                    faults.update(faults_of_signatures(root, image.digest))
                 elif path not in wanted:
                     if not (path.startswith(let_pass) and path.endswith(".pyc")):
                         faults[path] = ContentError(path, "is extra: the bundle has no such file", rule="C24")
-                elif not entry.is_file(follow_symlinks=False):
-                    faults[path] = ContentError(path, "is not a regular file", rule="C24")
                 else:
-                    fault = _fault_of_status(path, entry.stat(follow_symlinks=False), wanted[path])
                     file = wanted.pop(path)
+                    fault = _fault_of_status(path, entry.stat(follow_symlinks=False), file)
                     if fault is not None:
                         faults[path] = fault
                     elif file is not None:
@@ -143,6 +146,8 @@ def faults_of_tree(image: Image, root: str, jobs: int = 0, *, started: bool = Fa
 
 
 def _fault_of_status(path: str, status: os.stat_result, file: Optional[File]) -> Optional[ContentError]:
+    if not stat.S_ISREG(status.st_mode):
+        return ContentError(path, "is not a regular file", rule="C24")
     if status.st_mode & (stat.S_ISUID | stat.S_ISGID):
         return ContentError(path, "has a set-id bit", got=stat.filemode(status.st_mode), rule="C24")
     if file is not None and status.st_size != file.size:

@@ -12,6 +12,7 @@ from image_factory import make_image
 from interpreters import python, target_of
 
 from bundler.carriers import write_carrier
+from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, Faults, TrustError
 from bundler.runtime.verifying import verify
 
@@ -42,13 +43,13 @@ def artifact(request, image, tmp_path_factory):
 
 
 def test_an_untouched_artifact_is_verified(artifact, image, decode):
-    assert verify(str(artifact), image.digest, decode=decode).trust == "verified"
+    assert verify(str(artifact), Demands(image.digest), decode=decode).trust == "verified"
     assert verify(str(artifact), decode=decode).trust == "self-consistent"
 
 
 def test_b17_another_digest_than_expected_is_refused(artifact):
     with pytest.raises(TrustError) as caught:
-        verify(str(artifact), "sha256:" + "0" * 64)
+        verify(str(artifact), Demands("sha256:" + "0" * 64))
     assert (caught.value.rule, caught.value.exit_code) == ("B17", 4)
 
 
@@ -76,7 +77,7 @@ def inert_bytes_of_zip(data):
 
 def code_of_verify(path, image, decode):
     try:
-        verify(str(path), image.digest, decode=decode)
+        verify(str(path), Demands(image.digest), decode=decode)
     except BundleError as error:
         return error.exit_code
     return 0
@@ -110,7 +111,7 @@ def test_any_flipped_byte_of_any_file_of_a_directory_is_refused(form, image, dec
         for at in {0, size - 1, *(generator.randrange(size) for _ in range(3))} if size else ():
             flip(path, at)
             with pytest.raises(BundleError) as caught:
-                verify(str(copy), image.digest, decode=decode)
+                verify(str(copy), Demands(image.digest), decode=decode)
             assert caught.value.exit_code in (3, 4), path
             flip(path, at)
 
@@ -167,7 +168,7 @@ def test_c24_a_tree_with_a_bad_file_is_refused(image, tmp_path, decode, change, 
     (out / path).chmod(0o644)
     CHANGES[change](out / path)
     with pytest.raises(ContentError) as caught:
-        verify(str(out), image.digest)
+        verify(str(out), Demands(image.digest))
     assert path in str(caught.value)
 
 
@@ -191,7 +192,7 @@ def test_c24_a_tree_with_an_extra_file_is_refused(image, tmp_path, decode, extra
         path.parent.mkdir(exist_ok=True)
         path.write_text("import os")
     with pytest.raises(ContentError, match="is extra"):
-        verify(str(out), image.digest)
+        verify(str(out), Demands(image.digest))
 
 
 def test_reports_all_faults_in_one_run(image, tmp_path, decode):
@@ -202,7 +203,7 @@ def test_reports_all_faults_in_one_run(image, tmp_path, decode):
     (out / "site-packages/pkg/__init__.py").chmod(0o644)
     (out / "site-packages/pkg/__init__.py").write_text("x")
     with pytest.raises(Faults) as caught:
-        verify(str(out), image.digest)
+        verify(str(out), Demands(image.digest))
     assert [fault.where for fault in caught.value.faults] == [
         "site-packages/extra.py",
         "site-packages/mod.py",
@@ -214,10 +215,10 @@ def test_lost_mode_bits_are_no_fault_but_set_id_bits_are(image, tmp_path, decode
     out = tmp_path / "deps"
     write_carrier(image, out, form="tree", force=False, decode=decode, jobs=1)
     (out / "bin/tool").chmod(0o644)
-    verify(str(out), image.digest)
+    verify(str(out), Demands(image.digest))
     (out / "bin/tool").chmod(0o4755)
     with pytest.raises(ContentError, match="set-id"):
-        verify(str(out), image.digest)
+        verify(str(out), Demands(image.digest))
 
 
 def test_names_the_file_that_a_damaged_frame_holds(image, tmp_path, decode):
@@ -226,7 +227,7 @@ def test_names_the_file_that_a_damaged_frame_holds(image, tmp_path, decode):
     layer = image.manifest.layers[1]
     flip(out / "blobs" / "sha256" / layer.digest[7:], 200)
     with pytest.raises(Faults) as caught:
-        verify(str(out), image.digest, decode=decode)
+        verify(str(out), Demands(image.digest), decode=decode)
     assert "bin/tool" in str(caught.value) or "data.bin" in str(caught.value)
 
 
