@@ -21,8 +21,7 @@ from bundler.cli.transfers import (
 )
 from bundler.packing import decode
 from bundler.pulling import pull, staging_of
-from bundler.runtime.cli import add_demands, demanding
-from bundler.runtime.demands import demands_of
+from bundler.runtime.cli import add_demands, demands_in
 from bundler.runtime.errors import UsageError
 from bundler.stores.files import open_files
 from bundler.whole_files import pull_files
@@ -59,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     clock = Clock()
     kept = f"what has arrived is kept in {staging_of(options.path)}, and the next pull goes on there"
     form = _form(options)
-    demands = demands_of(demanding(options, os.environ))
+    demands = demands_in(options, os.environ)
     try:
         if options.as_file:
             return _pull_file(options, clock)
@@ -104,7 +103,7 @@ def _pull_file(options: argparse.Namespace, clock: Clock) -> int:
             name,
             options.path,
             decode=decode,
-            demands=demands_of(demanding(options, os.environ)),
+            demands=demands_in(options, os.environ),
             force=options.force,
             reporter=reporter,
         )

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import bundler.runtime
 from bundler.bytecode import find_interpreter
 from bundler.runtime.carriers import open_carrier
-from bundler.runtime.cli import add_demands, demanding
-from bundler.runtime.demands import demands_of
+from bundler.runtime.cli import add_demands, demanding, demands_in
 from bundler.runtime.errors import TargetError
 from bundler.runtime.images import load_image
 
@@ -37,7 +36,7 @@ def run(options: argparse.Namespace) -> NoReturn:
     """Hand over to the bundle's runtime in an interpreter of its target."""
     environ = demanding(options, os.environ)
     with open_carrier(options.path) as carrier:
-        target = load_image(carrier, demands_of(environ).expect).tree.target
+        target = load_image(carrier, demands_in(options, os.environ).expect).tree.target
     python = find_interpreter(target, python=options.target_python, environ=os.environ)
     if python is None:
         raise TargetError(

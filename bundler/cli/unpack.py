@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from bundler.packing import decode
 from bundler.runtime.boot import unpack
-from bundler.runtime.cli import add_demands, demanding
-from bundler.runtime.demands import demands_of
+from bundler.runtime.cli import add_demands, demands_in
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    demands = demands_of(demanding(options, os.environ))
+    demands = demands_in(options, os.environ)
     image = unpack(options.path, options.directory, demands, decode=decode, force=options.force)
     print(f"{options.directory}: {len(image.tree.files) + 1} files, {image.digest}")
     return 0

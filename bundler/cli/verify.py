@@ -7,8 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from bundler.packing import decode
-from bundler.runtime.cli import add_demands, demanding
-from bundler.runtime.demands import demands_of
+from bundler.runtime.cli import add_demands, demands_in
 from bundler.verification import verify
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    demands = demands_of(demanding(options, os.environ))
+    demands = demands_in(options, os.environ)
     verdict = verify(options.path, demands, decode=decode)
     if options.json:
         print(json.dumps(verdict.to_json(), indent=2))

@@ -9,10 +9,13 @@ import argparse
 import json
 import os
 import sys
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from .errors import BundleError
 from .reports import write_report
+
+if TYPE_CHECKING:
+    from .demands import Demands
 
 
 def main(artifact: Optional[str], arguments: Optional[List[str]] = None) -> int:
@@ -128,6 +131,15 @@ def demanding(options: argparse.Namespace, environ: Mapping[str, str]) -> Dict[s
     )
 
 
+def demands_in(options: argparse.Namespace, environ: Mapping[str, str]) -> Demands:
+    """Return what *options*, else *environ*, demand."""
+    from .demands import demands_of
+    from .keys import read_keys
+
+    demands = demands_of(demanding(options, environ))
+    return demands._replace(keys=read_keys(options.key)) if options.key else demands
+
+
 def add_cache_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``cache`` takes."""
     parser.add_argument("what", choices=("info", "prune", "clear"), help="what to do; clear removes all not in use")
@@ -143,12 +155,11 @@ def add_cache_arguments(parser: argparse.ArgumentParser) -> None:
 def _verify(options: argparse.Namespace, report: Dict[str, Any]) -> int:
     import time
 
-    from .demands import demands_of
     from .targets import check, this_target
     from .verifying import verify
 
     started = time.monotonic()
-    verdict = verify(options.path, demands_of(demanding(options, os.environ)))
+    verdict = verify(options.path, demands_in(options, os.environ))
     report.update(verdict.to_json(), milliseconds=round((time.monotonic() - started) * 1000, 1))
     check(verdict.image.tree.needs, this_target(), where=options.path)
     print(f"{options.path}: {verdict.trust}: {verdict.files} files, {verdict.image.digest}")
@@ -159,9 +170,8 @@ def _verify(options: argparse.Namespace, report: Dict[str, Any]) -> int:
 
 def _unpack(options: argparse.Namespace, report: Dict[str, Any]) -> int:
     from .boot import unpack
-    from .demands import demands_of
 
-    demands = demands_of(demanding(options, os.environ))
+    demands = demands_in(options, os.environ)
     image = unpack(options.path, options.directory, demands, force=options.force)
     report.update(digest=image.digest, tree=os.path.abspath(options.directory), decision="unpacked")
     print(f"{options.directory}: {len(image.tree.files) + 1} files, {image.digest}")
@@ -216,10 +226,9 @@ def _probe(_: argparse.Namespace, __: Dict[str, Any]) -> int:
 
 def _info(options: argparse.Namespace, _: Dict[str, Any]) -> int:
     from .carriers import open_carrier
-    from .demands import demands_of
     from .images import load_image
 
-    demands = demands_of(demanding(options, os.environ))
+    demands = demands_in(options, os.environ)
     with open_carrier(options.path) as carrier:
         image = load_image(carrier, demands.expect)
         demands.check(carrier, image.digest, image.config)

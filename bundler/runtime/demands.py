@@ -1,4 +1,4 @@
-"""What the user demands of a bundle besides that it is whole: a digest, a signature, a serial number (rule B18).
+"""What the user demands of a bundle besides that it is whole: digest, signature, serial number (rules B17 and B18).
 
 * Demands come from outside the bundle: options, else ``BUNDLE_EXPECT``, ``BUNDLE_PUBLIC_KEY``, ``BUNDLE_MIN_SERIAL``
   and ``BUNDLE_REQUIRE_SIGNATURE``. What is set and cannot be understood is an error, never left out.
@@ -52,7 +52,7 @@ class Demands(NamedTuple):
                 got=f"serial {config.serial}" if config.serial else "no serial",
                 want=f"at least {self.min_serial}",
                 hint="deploy the newest bundle; bundle create --serial N numbers them",
-                rule="B18",
+                rule="B17",
             )
         return signed_by
 
@@ -97,5 +97,5 @@ def _text(path: str) -> str:
 
 def _serial(text: str) -> int:
     if not re.fullmatch("0|[1-9][0-9]{0,15}", text, re.ASCII) or int(text) > MAX_SERIAL:
-        raise UsageError("serial", "is not a number", got=text[:80], want=f"0 to {MAX_SERIAL}", rule="B18")
+        raise UsageError("serial", "is not a number", got=text[:80], want=f"0 to {MAX_SERIAL}", rule="B17")
     return int(text)
