@@ -212,7 +212,8 @@ class Wheel:
             raise self._fault(f"has a {name} that is not UTF-8") from None
         headers: dict[str, list[str]] = {}
         for key, value in email.parser.HeaderParser().parsestr(text).items():
-            headers.setdefault(key.lower(), []).append(" ".join(value.split()))
+            folded = value.strip(" \t") if key.lower() == "name" else " ".join(value.split())  # a name is one line
+            headers.setdefault(key.lower(), []).append(folded)
         return headers
 
     def _check_metadata(self, metadata: Mapping[str, list[str]]) -> None:

@@ -13,6 +13,7 @@ from interpreters import python, target_of
 
 from bundler.azureml import deployment_of, keep_in_upload, settings_text
 from bundler.carriers import write_carrier
+from bundler.runtime.demands import Demands
 from bundler.runtime.errors import UsageError
 from bundler.runtime.verifying import verify
 
@@ -97,7 +98,7 @@ def test_what_an_upload_lets_through_still_verifies_and_boots(form, decode, tmp_
     path = tmp_path / "cloud/deps"
     answer = start(path / "site-packages" if form == "tree" else path)
     assert answer.stdout == "42\n", answer.stderr
-    assert verify(str(path), image.digest, decode=decode).trust == "verified"
+    assert verify(str(path), Demands(image.digest), decode=decode).trust == "verified"
 
 
 def test_nothing_is_written_where_nothing_would_be_dropped(tmp_path):

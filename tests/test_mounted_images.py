@@ -22,6 +22,7 @@ from bundler.copying import copy
 from bundler.create import Options, create
 from bundler.indexes import IndexOptions
 from bundler.locks import Lock
+from bundler.runtime.demands import Demands
 from bundler.runtime.errors import ContentError, TrustError
 from bundler.runtime.verifying import verify
 from bundler.stores.bundles import BundleStore
@@ -90,7 +91,7 @@ def test_programs_import_from_it_and_it_verifies_itself_before(made, mounted, tm
 
 def test_the_digest_of_the_image_is_not_that_of_the_tree_and_the_error_says_which_to_use(made, mounted):
     with pytest.raises(TrustError, match="expect the tree digest that bundle create has printed") as caught:
-        verify(str(mounted), made.digest)
+        verify(str(mounted), Demands(made.digest))
     assert caught.value.exit_code == 4
 
 
@@ -98,7 +99,7 @@ def test_another_index_is_not_the_one_expected(made, mounted):
     path = mounted / ".bundle/tree.json"
     path.write_bytes(path.read_bytes().replace(b'"pkg"', b'"gkp"'))
     with pytest.raises(TrustError):
-        verify(str(mounted), made.tree_digest)
+        verify(str(mounted), Demands(made.tree_digest))
 
 
 def change(root):
@@ -128,14 +129,14 @@ def link(root):
 def test_a_tree_that_differs_in_one_file_is_refused(damage, made, mounted):
     damage(mounted)
     with pytest.raises(ContentError) as caught:
-        verify(str(mounted), made.tree_digest)
+        verify(str(mounted), Demands(made.tree_digest))
     assert caught.value.exit_code == 3
 
 
 def test_a_tree_with_a_manifest_is_judged_by_that(made, mounted):
     add_a_manifest_only(mounted)
     with pytest.raises(TrustError):
-        verify(str(mounted), made.tree_digest)
+        verify(str(mounted), Demands(made.tree_digest))
 
 
 def test_a_tree_that_has_lost_its_manifest_is_not_the_bundle_that_was_expected(made, tmp_path):
@@ -143,9 +144,9 @@ def test_a_tree_that_has_lost_its_manifest_is_not_the_bundle_that_was_expected(m
     os.chmod(tmp_path / "tree/.bundle", 0o755)
     (tmp_path / "tree/.bundle/manifest.json").unlink()
     with pytest.raises(TrustError):
-        verify(str(tmp_path / "tree"), made.digest)
+        verify(str(tmp_path / "tree"), Demands(made.digest))
     with pytest.raises(ContentError, match="is extra"):  # its config is left over
-        verify(str(tmp_path / "tree"), made.tree_digest)
+        verify(str(tmp_path / "tree"), Demands(made.tree_digest))
 
 
 def podman(*arguments):

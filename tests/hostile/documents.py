@@ -98,7 +98,7 @@ DOCUMENTS = {
         "index",
         put("mediaType", value="application/vnd.docker.distribution.manifest.list.v2+json"),
         "B16",
-        "exactly one image",
+        "is not an OCI image index",
     ),
     "index: a digest that leads out": Case(
         "index", put("manifests", 0, "digest", value="sha256:../../../etc/passwd"), "B16", "is not a digest"
@@ -153,7 +153,7 @@ DOCUMENTS = {
     "manifest: a frame with a newline": Case("manifest", put(*FRAME, value=f"1:1:{HEX}\n"), "B15", "frames[0]"),
     "manifest: frames that do not add up": Case("manifest", put(*FRAME, value=f"1:1:{HEX}"), "C21", "do not add up"),
     "manifest: 70,000 frames": Case(
-        "manifest", put(*FRAME, value=" ".join([f"1:1:{HEX}"] * 70_000)), "C19", "the wrong size"
+        "manifest", put(*FRAME, value=" ".join([f"1:1:{HEX}"] * 70_000)), "B16", "is not an image manifest"
     ),
     # The image config.
     "config: another format": Case("config", put(*LABELS, "dev.bundler.format", value="2"), "B15", "unknown format"),

@@ -57,6 +57,9 @@ CASES = {
     "a name that is continued": Case(
         "A2", _files(METADATA=b"Name: demo\n other\nVersion: 1.0\n"), "has METADATA of another"
     ),
+    "a name that begins with a carriage return": Case(
+        "A2", _files(METADATA=b"Name:\r demo\nVersion: 1.0\n"), "has METADATA of another"
+    ),
     "METADATA with a BOM": Case("A2", _files(METADATA=b"\xef\xbb\xbfName: demo\nVersion: 1.0\n"), "METADATA"),
     "METADATA in UTF-16": Case("A2", _files(METADATA=METADATA.decode().encode("utf-16")), "not UTF-8"),
     "METADATA that is too large": Case("A2", _files(METADATA=METADATA + b"\n" + bytes(17 << 20)), "too large"),
