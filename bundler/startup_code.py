@@ -1,7 +1,8 @@
 """Files of a wheel that would run, or take the place of the standard library, without being asked for (rule A12).
 
 * A ``.pth`` file with an ``import`` line runs at every start of Python: a wheel with a right RECORD may still carry an
-  attack there. Two are known by their contents: what setuptools writes for namespace packages, and its own shim.
+  attack there. Three are known by their contents: what setuptools writes for namespace packages, its own shim, and
+  coloredlogs', which comes with onnxruntime and does nothing until a variable asks for it.
 * ``usercustomize.py`` and ``*.egg-link`` do the same by another way. ``sitecustomize.py`` and ``bundle_runtime`` are
   the bundle's own.
 * A bundle stands in front of the standard library, where an installed wheel stands behind it: a top-level module with
@@ -33,6 +34,10 @@ _MODULE = re.compile(r"(?P<name>\w+)(?:/__init__)?(?:\.py|\.so|\.[\w-]+\.so)")
 _SHIM = re.compile(
     r"import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os\.environ\.get\(var, '(?:local|stdlib)'\) == 'local';"
     r" enabled and __import__\('_distutils_hack'\)\.add_shim\(\); ?"
+)
+_COLOREDLOGS = (
+    'import os; exec(\'try: __import__("coloredlogs").auto_install() if os.environ.get("COLOREDLOGS_AUTO_INSTALL")'
+    " else None\\nexcept ImportError: pass')"
 )
 # What setuptools writes for a declared namespace package, in its four generations. PKG, PTH, PARENT and CHILD stand
 # for the package's name, as text or as a tuple.
@@ -143,7 +148,7 @@ def _short(line: str) -> str:
 
 
 def _is_known(line: str) -> bool:
-    if _SHIM.fullmatch(line):
+    if _SHIM.fullmatch(line) or line == _COLOREDLOGS:
         return True
     found = _PTH.search(line)
     if found is None:

@@ -99,8 +99,13 @@ def test_a12_names_of_the_bundle_itself_cannot_be_allowed(name, tmp_path):
     assert "--allow" not in caught.value.hint
 
 
+COLOREDLOGS = (
+    'import os; exec(\'try: __import__("coloredlogs").auto_install() if os.environ.get("COLOREDLOGS_AUTO_INSTALL")'
+    " else None\\nexcept ImportError: pass')\n"
+)
 KNOWN = {
     "the shim of setuptools": SHIM,
+    "what comes with onnxruntime": COLOREDLOGS,
     "a namespace package": NSPKG,
     "two of them": NSPKG + NSPKG.replace("cloud", "api"),
     "without the test of the version": NSPKG.replace("has_mfs = sys.version_info > (3, 5);", "").replace(
@@ -121,7 +126,7 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("text", KNOWN.values(), ids=KNOWN)
-def test_a12_what_setuptools_writes_is_known_and_listed(text, tmp_path):
+def test_a12_what_is_harmless_is_known_by_its_contents_and_listed(text, tmp_path):
     (used,) = check(tmp_path, {"x.pth": text.encode()})
     assert used.why == "known by its contents"
 
