@@ -85,7 +85,8 @@ def summary(copied: Copied, seconds: float) -> str:
     if not copied.sent:
         return f"{total}, all of it there already"
     rate = copied.sent / seconds / 1e6
-    sent = f"{copied.sent / 1e6:.1f} MB in {copied.sent_blobs} blobs travelled"
+    signed = f", with {copied.referrers} that refer to it" if copied.referrers else ""
+    sent = f"{copied.sent / 1e6:.1f} MB travelled{signed}"
     return f"{total}, of which {sent}, in {seconds:.1f} s ({rate:.0f} MB/s)"
 
 

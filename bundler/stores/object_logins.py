@@ -62,6 +62,9 @@ def connect(url: str, environ: Mapping[str, str]) -> ObjectStore:
     """Return the bucket or container of *url*, with its prefix; nothing is contacted yet."""
     parts = urlsplit(url)
     path = parts.path.strip("/")
+    if "@" in parts.netloc:
+        hint = "logins come from the environment, a SAS in the URL, or the cloud's own tools"
+        raise UsageError("URL", "has a login in front of the bucket or container", got=redacted(url), hint=hint)
     if parts.scheme == "https":
         container, _, prefix = path.partition("/")
         return _azure(container, prefix, environ, url=url)
