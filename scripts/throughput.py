@@ -165,7 +165,8 @@ def measure(
     for way in ("push", "pull"):
         ours, theirs = (statistics.median(seconds[tool, way]) for tool in ("ours", "theirs"))
         size = (options.mib << 20) / 1e6
-        memory = [peaks["ours", way, options.mib], peaks["ours", way, options.mib // 4], peaks["theirs", way, options.mib]]
+        large, small = options.mib, options.mib // 4
+        memory = [peaks["ours", way, large], peaks["ours", way, small], peaks["theirs", way, large]]
         figures = f"{size / ours:.0f} | {size / theirs:.0f} | {theirs / ours:.2f}"
         print(f"| {server} | {way} | {figures} | {' | '.join(f'{peak:.0f}' for peak in memory)}, {peer} |", flush=True)
 
