@@ -55,8 +55,7 @@ def finished(digest: str, policy: str, environ: Mapping[str, str]) -> str | None
 def taken_in_place(digest: str, root: str, policy: str, environ: Mapping[str, str]) -> bool:
     """Tell whether *policy* takes the tree *digest* at *root*, whose documents were verified, as it is."""
     line = line_for(digest, root)
-    cached = os.path.basename(root) == digest[7:] and is_private(os.path.dirname(root))
-    if cached and _says(root + SUFFIX, line, policy):
+    if _is_cached(digest, root) and _says(root + SUFFIX, line, policy):
         return True
     if _matches(environ.get(INHERITED, ""), line, policy):
         return True
@@ -71,6 +70,13 @@ def note(root: str, digest: str) -> None:
 def note_in_place(root: str, digest: str, environ: MutableMapping[str, str]) -> None:
     """Note down in the first cache that can be written to that *root* was verified, else in *environ*."""
     line = line_for(digest, root)
+    if _is_cached(digest, root):  # by a process that had no room to note it
+        try:
+            _write(root + SUFFIX, line)
+        except OSError:
+            pass
+        else:
+            return
     for cache in candidates(environ):
         try:
             os.makedirs(cache, mode=0o700, exist_ok=True)
@@ -80,6 +86,10 @@ def note_in_place(root: str, digest: str, environ: MutableMapping[str, str]) -> 
         except OSError:
             continue
     environ[INHERITED] = line
+
+
+def _is_cached(digest: str, root: str) -> bool:
+    return os.path.basename(root) == digest[7:] and is_private(os.path.dirname(root))
 
 
 def _place(cache: str, root: str) -> str:
@@ -107,10 +117,11 @@ def _matches(found: str, line: str, policy: str) -> bool:
 
 
 def _write(marker: str, line: str) -> None:
-    temporary = f"{marker}.{os.getpid()}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Write *line* over what *marker* says; one that is torn says nothing, so no second file is needed for it."""
+    data = line.encode("utf-8", "surrogateescape")
+    fd = os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        os.write(fd, line.encode("utf-8", "surrogateescape"))
+        # Not truncated before: others who read the same line meanwhile find it complete.
+        os.truncate(fd, os.pwrite(fd, data, 0))
     finally:
         os.close(fd)
-    os.rename(temporary, marker)

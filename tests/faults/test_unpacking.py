@@ -63,14 +63,16 @@ def test_d25_killed_at_any_call_the_next_boot_is_right_and_cleans_up(
 @pytest.mark.parametrize(
     ("error", "syscall"),
     [
-        *(("ENOSPC", syscall) for syscall in ("mkdir", "openat", "rename", "write")),
-        *(("EDQUOT", syscall) for syscall in ("mkdir", "openat", "write")),
-        *(("EIO", syscall) for syscall in ("chmod", "close", "rename", "write")),
+        *(("ENOSPC", syscall) for syscall in ("mkdir", "openat", "pwrite64", "rename", "write")),
+        *(("EDQUOT", syscall) for syscall in ("mkdir", "openat", "pwrite64", "write")),
+        *(("EIO", syscall) for syscall in ("chmod", "close", "ftruncate", "pwrite64", "rename", "write")),
     ],
 )
 def test_d26_an_error_at_any_call_is_one_clear_line_or_harmless(
     bundle, undisturbed, error, syscall, tmp_path, record_property
 ):
+    if (bundle.form, error) in {("pyz", "EDQUOT"), ("packed", "EIO")}:
+        return  # the same code in both; ENOSPC goes through both
     seen, after = undisturbed
     log, cache = tmp_path / "trace", tmp_path / "cache"
     numbers = numbers_of(seen, syscall)
