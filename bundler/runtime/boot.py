@@ -19,7 +19,7 @@ from . import markers
 from .carriers import Carrier, open_carrier
 from .errors import BundleError, PlaceError, UsageError
 from .images import Image, load_image, read_digest
-from .places import Lock, Staging, choose_cache, remove_tree
+from .places import Lock, Staging, choose_cache, discard
 from .pruning import prune_beside
 from .targets import check, this_target
 from .trees import faults_of_tree, raise_faults, write_tree
@@ -150,7 +150,8 @@ def _make_ready(image: Image, carrier: Carrier, root: str, policy: str, report: 
     else:
         if there:
             report.update(replaced="a tree that had changed")
-            remove_tree(root)
+            markers.forget(root)
+            discard(root)
         _unpack_into(image, carrier, root, report)
     markers.note(root, image.digest)
 

@@ -67,6 +67,12 @@ def note(root: str, digest: str) -> None:
     _write(root + SUFFIX, line_for(digest, root))
 
 
+def forget(root: str) -> None:
+    """Take back what ``note`` has noted: the tree is about to go."""
+    if os.path.lexists(root + SUFFIX):
+        os.unlink(root + SUFFIX)
+
+
 def note_in_place(root: str, digest: str, environ: MutableMapping[str, str]) -> None:
     """Note down in the first cache that can be written to that *root* was verified, else in *environ*."""
     line = line_for(digest, root)

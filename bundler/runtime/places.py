@@ -155,7 +155,7 @@ class Staging:
         parent = os.path.dirname(self._final)
         for name in os.listdir(parent):
             if name.startswith(self._prefix):
-                _remove_if_abandoned(os.path.join(parent, name))
+                remove_if_abandoned(os.path.join(parent, name))
         self.path = os.path.join(parent, self._prefix + os.urandom(8).hex())
         os.mkdir(self.path, 0o700)
         self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -183,7 +183,8 @@ class Staging:
         os.close(self._fd)
 
 
-def _remove_if_abandoned(path: str) -> None:
+def remove_if_abandoned(path: str) -> None:
+    """Remove the directory *path*, which ``Staging`` has made, if its maker does not live any more."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -191,6 +192,13 @@ def _remove_if_abandoned(path: str) -> None:
     if flock(fd, wait=False):
         remove_tree(path)
     os.close(fd)
+
+
+def discard(final: str) -> None:
+    """Remove the tree *final* so that nobody ever finds a part of it under that name (rule D25)."""
+    aside = os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.partial-{os.urandom(8).hex()}")
+    os.rename(final, aside)
+    remove_tree(aside)
 
 
 def remove_tree(path: str) -> None:

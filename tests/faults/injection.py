@@ -54,10 +54,12 @@ SEEN = " ".join(
     ]
 )
 
+FORMS = ("pyz", "packed")
+REMOVING = ("rmdir", "unlink", "unlinkat")
 CHANGING = ("chmod", "close", "ftruncate", "mkdir", "openat", "pwrite64", "rename", "write")
 # What else a boot may call with a path or a descriptor in the cache: it changes nothing there that lasts.
-READING = ("access", "fcntl", "flock", "fstat", "getdents64", "ioctl", "lseek", "lstat", "mmap", "newfstatat", "pread64")
-READING += ("read", "readlink", "readv", "stat", "statfs", "fstatfs", "execve", "dup", "dup2", "fadvise64")
+READING = {"access", "dup", "dup2", "execve", "fadvise64", "fcntl", "flock", "fstat", "fstatfs", "getdents64", "ioctl"}
+READING |= {"lseek", "lstat", "mmap", "newfstatat", "pread64", "read", "readlink", "readv", "stat", "statfs"}
 
 
 class Bundle(NamedTuple):
