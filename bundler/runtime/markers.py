@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .places import candidates, is_private
+from .places import candidates, is_private, make_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def note_in_place(root: str, digest: str, environ: MutableMapping[str, str]) -> 
             return
     for cache in candidates(environ):
         try:
-            os.makedirs(cache, mode=0o700, exist_ok=True)
+            make_directories(cache)
             if is_private(cache):
                 _write(_place(cache, root), line)
                 return

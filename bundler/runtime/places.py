@@ -70,7 +70,7 @@ def is_private(path: str) -> bool:
 
 def _make(path: str) -> Optional[str]:
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        make_directories(os.path.dirname(path))
         if not os.path.lexists(path):
             os.mkdir(path, 0o700)
             os.chmod(path, 0o700)  # whatever the umask
@@ -79,6 +79,20 @@ def _make(path: str) -> Optional[str]:
     except OSError as error:
         return error.strerror
     return None
+
+
+def make_directories(path: str) -> None:
+    """Make *path* and what is missing above it, all of them private whatever the umask (rule D28).
+
+    ``os.makedirs`` would let others write to those above, and so put another directory in the place of *path*.
+    """
+    if not os.path.isdir(path):
+        make_directories(os.path.dirname(path))
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
 
 
 def _reason_against(path: str, size: int, files: int) -> Optional[str]:

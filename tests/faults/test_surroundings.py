@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -78,7 +77,7 @@ def test_d26_a_small_disk_is_refused_before_anything_is_written(bundle, size, ca
     answer = boot(bundle, cache, wrap=on_tmpfs(cache, f"size={size},mode=700", *then_listed(cache)))
     written = [line for line in answer.stderr.splitlines() if line.startswith(f"{cache}/")]
     left_on_tmpfs(answer, cache)
-    if size == "64m":
+    if size in ("17m", "64m"):
         assert_boots(answer)
     else:
         assert_refused(answer, "MiB free, but", "MiB are needed", "[C23]")
@@ -150,8 +149,7 @@ def test_d26_short_writes_lose_nothing(bundle, cache, tmp_path, shim):
     ],
 )
 def test_the_shim_does_what_it_says(fault, code, seen, shim):
-    program = f"import os, time, tempfile; fd = tempfile.TemporaryFile().detach().fileno(); {code}"
-    program = program.replace("tempfile.TemporaryFile().detach().fileno()", "os.dup(tempfile.TemporaryFile().fileno())")
+    program = f"import os, time, tempfile; file = tempfile.TemporaryFile(); fd = file.fileno(); {code}"
     environment = {"LD_PRELOAD": shim, fault: "1", "PATH": os.environ["PATH"]}
     answer = subprocess.run([python("3.7"), "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert answer.stdout == seen
@@ -296,7 +294,6 @@ def test_d28_umask_000_leaves_no_door_above_the_cache(bundle, tmp_path):
     """A parent to which others may write would let them put another directory in the place of the cache."""
     home = tmp_path / "home"
     home.mkdir()
-    shutil.copytree(bundle.path, tmp_path / "kept") if os.path.isdir(bundle.path) else None
     environment = {key: value for key, value in bundle.environment("").items() if key != "BUNDLE_CACHE"}
     program = "import mod; print(mod.__file__)"
     answer = subprocess.run(
