@@ -182,19 +182,32 @@ class Staging:
         With *read_only* nothing can be added to it by mistake.
         """
         os.chmod(self.path, 0o555 if read_only else 0o755)  # a tree is for everyone to read
-        if replace:
+        if not replace:
+            os.rename(self.path, self._final)
+            self.path = ""
+        elif not exchange(self.path, self._final):  # after it, the private name has what was there before
             old = self.path + "-old"
             os.rename(self._final, old)
             os.rename(self.path, self._final)
             self.path = old
-        else:
-            os.rename(self.path, self._final)
-            self.path = ""
 
     def __exit__(self, *_: object) -> None:
         if self.path:
             remove_tree(self.path)
         os.close(self._fd)
+
+
+def exchange(one: str, other: str) -> bool:
+    """Exchange the names of two directories, at no time without either; tell whether this system can do that."""
+    try:
+        import ctypes
+
+        number = {"x86_64": 316, "aarch64": 276}[os.uname().machine]  # renameat2: the C library has it from 2.28 on
+        here, flags = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+        call = ctypes.CDLL(None).syscall
+        return int(call(number, here, os.fsencode(one), here, os.fsencode(other), flags)) == 0
+    except (AttributeError, ImportError, KeyError, OSError):
+        return False
 
 
 def remove_if_abandoned(path: str) -> None:

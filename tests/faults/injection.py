@@ -133,6 +133,11 @@ def calls(log, cache) -> list[Call]:
     return found
 
 
+def numbers_of(seen, syscall) -> list[int]:
+    """Return the numbers of the calls of *syscall* in *seen*; of openat, only where something is made."""
+    return [call.number for call in seen if call.syscall == syscall and (syscall != "openat" or "O_CREAT" in call.text)]
+
+
 def listing(cache) -> dict[str, tuple[str, str]]:
     """Return every name in *cache* with its mode and the sha256 of its contents."""
     found = {}

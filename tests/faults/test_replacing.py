@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 from image_factory import make_image
-from injection import CHANGING, READING, REMOVING, calls, remove, straced
+from injection import CHANGING, READING, REMOVING, calls, numbers_of, remove, straced
 from interpreters import python, target_of
 
 from bundler.carriers import write_carrier
@@ -38,7 +38,7 @@ def unpack(bundle, out, *wrap):
     return subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("syscall", ["chmod", "close", "mkdir", "openat", "rename", "renameat2", "rmdir", "unlinkat"])
+@pytest.mark.parametrize("syscall", ["chmod", "mkdir", "openat", "renameat2", "rmdir", "unlinkat"])
 def test_d25_unpack_with_force_killed_at_any_call_leaves_the_old_tree_or_the_new(
     bundles, syscall, tmp_path, record_property
 ):
@@ -51,7 +51,8 @@ def test_d25_unpack_with_force_killed_at_any_call_leaves_the_old_tree_or_the_new
     assert unpack(new, out, *straced(log)).returncode == 0
     seen = calls(log, place)
     assert {call.syscall for call in seen} - READING <= {*CHANGING, *REMOVING, "renameat2"}
-    numbers = [call.number for call in seen if call.syscall == syscall]
+    numbers = numbers_of(seen, syscall)
+    assert numbers
     found = []
     for number in numbers:
         remove(place)

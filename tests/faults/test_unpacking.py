@@ -20,6 +20,7 @@ from injection import (
     calls,
     listing,
     make,
+    numbers_of,
     remove,
     straced,
     temporaries,
@@ -45,11 +46,6 @@ def undisturbed(bundle, tmp_path):
     after = listing(cache)
     remove(cache)
     return seen, after
-
-
-def numbers_of(seen, syscall):
-    """Return the numbers of the calls of *syscall* in the cache; of openat, only where something is made."""
-    return [call.number for call in seen if call.syscall == syscall and (syscall != "openat" or "O_CREAT" in call.text)]
 
 
 def test_the_calls_that_are_made_to_fail_are_all_that_change_the_cache(undisturbed):
