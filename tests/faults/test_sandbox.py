@@ -23,14 +23,17 @@ def bundle(request, tmp_path_factory):
 
 @functools.cache
 def libraries():
-    """Return the shared libraries of the interpreter and its modules, and libzstd, as the bundle carries no decoder."""
+    """Return the shared libraries of the interpreter and its modules, and libzstd, as the bundle carries no decoder.
+
+    Without libgcc_s no thread of CPython 3.7 can end.
+    """
     home = Path(python("3.7")).resolve().parent.parent
     found = set()
     for module in [Path(python("3.7")).resolve(), *home.glob("lib/python3.7/lib-dynload/*.so")]:
         lines = subprocess.run(["ldd", module], capture_output=True, text=True, check=False).stdout.split()
         found.update(word for word in lines if word.startswith("/") and not word.startswith(str(home)))
     listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout.splitlines()
-    for name in ("libzstd.so.1 ", "libdl.so.2 "):
+    for name in ("libzstd.so.1 ", "libdl.so.2 ", "libgcc_s.so.1 "):
         found.update(line.split()[-1] for line in listed if line.strip().startswith(name))
     return sorted(found)
 

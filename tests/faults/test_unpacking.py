@@ -101,7 +101,10 @@ def test_d26_an_error_at_any_call_is_one_clear_line_or_harmless(
         assert len(hit) == 1, number
         assert str(cache) in hit[0]
         if answer.returncode == 0:
-            assert (answer.stdout.strip(), answer.stderr) == (SEEN, ""), number
+            assert answer.stdout.strip() == SEEN, number
+            # In the finished tree, by Python itself as it loads the file: it says so and goes on, and we cannot help it.
+            by_python = f"{bundle.digest[7:]}/site-packages/sitecustomize.py>" in hit[0]
+            assert answer.stderr == "" or (by_python and "Error in sitecustomize" in answer.stderr), number
         else:
             refused += 1
             assert_refused_for(SAID[error], answer)
