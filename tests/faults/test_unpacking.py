@@ -91,6 +91,8 @@ def test_d26_an_error_at_any_call_is_one_clear_line_or_harmless(
 ):
     seen, after = undisturbed
     log, cache = tmp_path / "trace", tmp_path / "cache"
+    # What is closed in the finished tree was read there, by imports.
+    seen = [call for call in seen if syscall != "close" or f"/{bundle.digest[7:]}/" not in call.text]
     numbers = numbers_of(seen, syscall)
     assert numbers
     refused = 0
@@ -101,10 +103,7 @@ def test_d26_an_error_at_any_call_is_one_clear_line_or_harmless(
         assert len(hit) == 1, number
         assert str(cache) in hit[0]
         if answer.returncode == 0:
-            assert answer.stdout.strip() == SEEN, number
-            # In the finished tree, by Python itself as it loads the file: it says so and goes on, and we cannot help it.
-            by_python = f"{bundle.digest[7:]}/site-packages/sitecustomize.py>" in hit[0]
-            assert answer.stderr == "" or (by_python and "Error in sitecustomize" in answer.stderr), number
+            assert (answer.stdout.strip(), answer.stderr) == (SEEN, ""), number
         else:
             refused += 1
             assert_refused_for(SAID[error], answer)
