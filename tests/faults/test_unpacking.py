@@ -91,8 +91,8 @@ def test_d26_an_error_at_any_call_is_one_clear_line_or_harmless(
 ):
     seen, after = undisturbed
     log, cache = tmp_path / "trace", tmp_path / "cache"
-    # What is closed in the finished tree was read there, by imports.
-    seen = [call for call in seen if syscall != "close" or f"/{bundle.digest[7:]}/" not in call.text]
+    # A close can fail where something was written: here, the files of the tree before it has its name.
+    seen = [call for call in seen if syscall != "close" or ".partial-" in call.text]
     numbers = numbers_of(seen, syscall)
     assert numbers
     refused = 0
