@@ -22,7 +22,7 @@ from .carriers import Carrier, open_carrier
 from .demands import Demands, demands_of, with_options
 from .errors import BundleError, PlaceError, UsageError
 from .images import Image, load_image, read_config, read_digest
-from .places import Lock, Staging, choose_cache, remove_tree
+from .places import Lock, Staging, choose_cache, discard
 from .pruning import prune_beside
 from .targets import check, this_target
 from .trees import faults_of_tree, raise_faults, write_tree
@@ -155,7 +155,8 @@ def _make_ready(image: Image, carrier: Carrier, root: str, policy: str, demands:
     else:
         if there:
             report.update(replaced="a tree that had changed")
-            remove_tree(root)
+            markers.forget(root)
+            discard(root)
         _unpack_into(image, carrier, root, report)
     markers.note(root, image.digest, demands)
 

@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
+import time
 from typing import Any, Callable, Iterator, List, NamedTuple, Tuple
 
 from .carriers import Carrier, Member
@@ -118,11 +120,10 @@ def read_layers(image: Image, carrier: Carrier, decode: Decoder, sink: Sink, job
             want = image.manifest.layers[n].size
             raise ContentError(member.where, "has the wrong size", got=f"{member.size} bytes", want=want, rule="C19")
     faults: List[Tuple[int, ContentError]] = []
-    errors: List[BaseException] = []
     todo = iter(list(enumerate(runs)))
     lock = threading.Lock()
 
-    def work() -> None:
+    def work(errors: List[BaseException]) -> None:
         while not errors:
             with lock:
                 n, run = next(todo, (-1, None))
@@ -132,25 +133,44 @@ def read_layers(image: Image, carrier: Carrier, decode: Decoder, sink: Sink, job
                 read_run(run, members[run.layer], decode, sink)
             except ContentError as fault:
                 faults.append((n, fault))
-            except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
-                errors.append(error)
 
     in_parallel(work, jobs or processors())
-    if errors:
-        raise errors[0]
     return [fault for _, fault in sorted(faults, key=lambda item: item[0])]
 
 
-def in_parallel(work: Callable[[], None], jobs: int) -> None:
-    """Run *work* in *jobs* threads, one of them this one, and wait for all."""
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(jobs - 1)]
-    for thread in threads:
-        thread.start()
+def in_parallel(work: Callable[[List[BaseException]], None], jobs: int) -> None:
+    """Run *work* in *jobs* threads, one of them this one, and wait for all; raise the first error of any of them.
+
+    *work* is given a list and is to return soon when there is an error in it. An interrupt is raised when all have
+    ended: nobody reads or writes any more what the caller then closes or removes.
+    """
+    errors: List[BaseException] = []
+    begun: List[None] = []
+    ended: List[None] = []
+
+    def run() -> None:
+        begun.append(None)
+        try:
+            work(errors)
+        except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
+            errors.append(error)
+        finally:
+            ended.append(None)
+
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(jobs - 1)]
     try:
-        work()
-    finally:
+        for thread in threads:
+            thread.start()
+        run()
         for thread in threads:
             thread.join()
+    except BaseException as error:  # noqa: BLE001 - an interrupt while waiting
+        errors.append(error)
+    while len(ended) < len(begun):  # not join: in 3.7 it may wait for ever after an interrupt
+        with contextlib.suppress(KeyboardInterrupt):
+            time.sleep(0.001)
+    if errors:
+        raise errors[0]
 
 
 def processors() -> int:

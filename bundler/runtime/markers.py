@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .places import candidates, is_private
+from .places import candidates, is_private, make_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,12 +108,25 @@ def note(root: str, digest: str, demands: str, *, looked: bool = True) -> None:
     _write(root + SUFFIX, line + demands + "\n")
 
 
+def forget(root: str) -> None:
+    """Take back what ``note`` has noted: the tree is about to go."""
+    if os.path.lexists(root + SUFFIX):
+        os.unlink(root + SUFFIX)
+
+
 def note_in_place(root: str, digest: str, environ: MutableMapping[str, str], demands: str) -> None:
     """Note down in the first cache that can be written to that *root* was verified, else in *environ*."""
     text = line_for(digest, root) + demands + "\n"
+    if _is_cached(digest, root):  # by a process that had no room to note it
+        try:
+            _write(root + SUFFIX, text)
+        except OSError:
+            pass
+        else:
+            return
     for cache in candidates(environ):
         try:
-            os.makedirs(cache, mode=0o700, exist_ok=True)
+            make_directories(cache)
             if is_private(cache):
                 _write(_place(cache, root), text)
                 return
@@ -177,10 +190,11 @@ def _matches(text: str, line: str, policy: str, demands: Optional[str]) -> bool:
 
 
 def _write(marker: str, text: str) -> None:
-    temporary = f"{marker}.{os.getpid()}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Write *text* over what *marker* says; one that is torn says nothing, so no second file is needed for it."""
+    data = text.encode("utf-8", "surrogateescape")
+    fd = os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        os.write(fd, text.encode("utf-8", "surrogateescape"))
+        # Not truncated before: others who read the same line meanwhile find it complete.
+        os.truncate(fd, os.pwrite(fd, data, 0))
     finally:
         os.close(fd)
-    os.rename(temporary, marker)

@@ -70,7 +70,7 @@ def is_private(path: str) -> bool:
 
 def _make(path: str) -> Optional[str]:
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        make_directories(os.path.dirname(path))
         if not os.path.lexists(path):
             os.mkdir(path, 0o700)
             os.chmod(path, 0o700)  # whatever the umask
@@ -79,6 +79,20 @@ def _make(path: str) -> Optional[str]:
     except OSError as error:
         return error.strerror
     return None
+
+
+def make_directories(path: str) -> None:
+    """Make *path* and what is missing above it, all of them private whatever the umask (rule D28).
+
+    ``os.makedirs`` would let others write to those above, and so put another directory in the place of *path*.
+    """
+    if not os.path.isdir(path):
+        make_directories(os.path.dirname(path))
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
 
 
 def _reason_against(path: str, size: int, files: int) -> Optional[str]:
@@ -155,7 +169,7 @@ class Staging:
         parent = os.path.dirname(self._final)
         for name in os.listdir(parent):
             if name.startswith(self._prefix):
-                _remove_if_abandoned(os.path.join(parent, name))
+                remove_if_abandoned(os.path.join(parent, name))
         self.path = os.path.join(parent, self._prefix + os.urandom(8).hex())
         os.mkdir(self.path, 0o700)
         self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -168,14 +182,14 @@ class Staging:
         With *read_only* nothing can be added to it by mistake.
         """
         os.chmod(self.path, 0o555 if read_only else 0o755)  # a tree is for everyone to read
-        if replace:
+        if not replace:
+            os.rename(self.path, self._final)
+            self.path = ""
+        elif not exchange(self.path, self._final):  # after it, the private name has what was there before
             old = self.path + "-old"
             os.rename(self._final, old)
             os.rename(self.path, self._final)
             self.path = old
-        else:
-            os.rename(self.path, self._final)
-            self.path = ""
 
     def __exit__(self, *_: object) -> None:
         if self.path:
@@ -183,7 +197,21 @@ class Staging:
         os.close(self._fd)
 
 
-def _remove_if_abandoned(path: str) -> None:
+def exchange(one: str, other: str) -> bool:
+    """Exchange the names of two directories, at no time without either; tell whether this system can do that."""
+    try:
+        import ctypes
+
+        number = {"x86_64": 316, "aarch64": 276}[os.uname().machine]  # renameat2: the C library has it from 2.28 on
+        here, flags = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+        call = ctypes.CDLL(None).syscall
+        return int(call(number, here, os.fsencode(one), here, os.fsencode(other), flags)) == 0
+    except (AttributeError, ImportError, KeyError, OSError):
+        return False
+
+
+def remove_if_abandoned(path: str) -> None:
+    """Remove the directory *path*, which ``Staging`` has made, if its maker does not live any more."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -191,6 +219,13 @@ def _remove_if_abandoned(path: str) -> None:
     if flock(fd, wait=False):
         remove_tree(path)
     os.close(fd)
+
+
+def discard(final: str) -> None:
+    """Remove the tree *final* so that nobody ever finds a part of it under that name (rule D25)."""
+    aside = os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.partial-{os.urandom(8).hex()}")
+    os.rename(final, aside)
+    remove_tree(aside)
 
 
 def remove_tree(path: str) -> None:

@@ -11,9 +11,10 @@ import time
 from typing import List, Mapping, NamedTuple, Optional
 
 from .markers import SUFFIX
-from .places import Lock, candidates, flock, is_private, remove_tree
+from .places import Lock, candidates, flock, is_private, remove_if_abandoned, remove_tree
 
 MONTH = 30 * 86400.0
+_HOUR = 3600.0
 _DIGITS = frozenset("0123456789abcdef")
 
 
@@ -95,12 +96,18 @@ def _remove(path: str) -> bool:
 
 
 def _remove_leftovers(cache: str, max_age: float) -> None:
-    """Remove the markers of trees that are not in this cache and were not asked about for *max_age* seconds."""
+    """Remove the markers of trees that are not in this cache and were not asked about for *max_age* seconds.
+
+    Remove also what is left of killed boots of bundles that nobody boots any more.
+    """
     for name in os.listdir(cache):
         path = os.path.join(cache, name)
         try:
-            if name.startswith("in-place-") and time.time() - os.lstat(path).st_mtime >= max_age:
+            age = time.time() - os.lstat(path).st_mtime
+            if name.startswith("in-place-") and age >= max_age:
                 os.unlink(path)
+            elif name.startswith(".") and ".partial-" in name and age >= _HOUR:  # it is locked as soon as it is made
+                remove_if_abandoned(path)
         except FileNotFoundError:  # another process was first
             continue
 

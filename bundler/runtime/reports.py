@@ -21,4 +21,6 @@ def write_report(path: str, report: Dict[str, Any]) -> None:
             file.write(json.dumps(report, sort_keys=True) + "\n")
         os.replace(temporary, path)
     except OSError as error:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
         sys.stderr.write(f"warning: {path}: the report cannot be written: {error.strerror}\n")

@@ -161,9 +161,9 @@ def _faults_of_bytes(root: str, files: List[File], jobs: int) -> Dict[str, Conte
     lock = threading.Lock()
     faults: Dict[str, ContentError] = {}
 
-    def work() -> None:
+    def work(errors: List[BaseException]) -> None:
         buffer = memoryview(bytearray(_CHUNK))
-        while True:
+        while not errors:
             with lock:
                 file = next(todo, None)
             if file is None:

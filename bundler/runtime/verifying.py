@@ -167,8 +167,8 @@ def _faults_of_blobs(image: Image, carrier: Carrier, jobs: int) -> List[ContentE
     todo = iter(list(image.manifest.layers[1:]))
     faults: List[ContentError] = []
 
-    def work() -> None:
-        for layer in iter(lambda: next(todo, None), None):
+    def work(errors: List[BaseException]) -> None:
+        for layer in iter(lambda: None if errors else next(todo, None), None):
             try:
                 _hash_blob(carrier, layer)
             except ContentError as fault:

@@ -1,7 +1,7 @@
 """Requests to a registry → responses, with the tokens that it asks for.
 
 * A registry that answers 401 says what it wants: ``Basic``, or a ``Bearer`` token for a scope, which is fetched from
-  the place it names and kept for the next requests; an expired one is fetched anew, once for each request.
+  the place it names and kept for the next requests; an expired one is fetched anew, twice for each request at most.
 * Redirects of what is read are followed, and credentials go to the registry's own origin only: blobs often lie in an
   object store elsewhere.
 * Connections are kept and handed from request to request; each is used by one thread at a time.
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 # A registry may read a large blob once more before it answers.
 _TIMEOUT = 120.0
 _UNAUTHORIZED = 401
+_TOKENS = 2  # the first may be one that another thread was given a while ago
 _MAX_ANSWER = 4 << 20
 _PARAMETER = re.compile(r'([a-z_]+)="([^"]*)"|([a-z_]+)=([^\s",]+)', re.ASCII | re.IGNORECASE)
 
@@ -181,18 +182,20 @@ class Client:
         with self._authorizations.lock:
             known = self._authorizations.by_scope.get(scope)
         response = send(known)
-        if response.status != _UNAUTHORIZED:
-            return response
-        challenge = response.headers.get("WWW-Authenticate", "")
-        with self._authorizations.lock:
-            if self._authorizations.by_scope.get(scope) == known:
-                wanted = self._authorize(transport, challenge, scope)
-                if wanted is None:
-                    return response
-                self._authorizations.by_scope[scope] = wanted
-            wanted = self._authorizations.by_scope[scope]
-        self._done(response)
-        return send(wanted)
+        for _ in range(_TOKENS):
+            if response.status != _UNAUTHORIZED:
+                break
+            challenge = response.headers.get("WWW-Authenticate", "")
+            with self._authorizations.lock:
+                if self._authorizations.by_scope.get(scope) == known:
+                    wanted = self._authorize(transport, challenge, scope)
+                    if wanted in (None, known):
+                        break
+                    self._authorizations.by_scope[scope] = wanted
+                known = self._authorizations.by_scope[scope]
+            self._done(response)
+            response = send(known)
+        return response
 
     def _followed(self, transport: Transport, url: str, scope: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
         """Return the response to a GET, after redirects."""
