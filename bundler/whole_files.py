@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from bundler.paths import fault_of_name
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, ContentError, TrustError, UsageError
-from bundler.runtime.places import remove_tree
+from bundler.runtime.places import exchange, remove_tree
 from bundler.runtime.verifying import verify
 from bundler.stores.contents import CHUNK, Blob, is_digest
 from bundler.stores.parts import receive
@@ -244,9 +244,11 @@ def _publish(arrived: Path, out: Path) -> None:
             if not (out / REQUIREMENTS).is_file() or not (out / WHEELS).is_dir():
                 hint = "remove it yourself, or choose another name"
                 raise BundleError(out, "is no wheelhouse, and stays", hint=hint)
-            old = arrived.with_name("old")
-            out.rename(old)
-            arrived.rename(out)
+            old = arrived
+            if not exchange(str(arrived), str(out)):
+                old = arrived.with_name("old")
+                out.rename(old)
+                arrived.rename(out)
             remove_tree(str(old))
         else:
             arrived.replace(out)
