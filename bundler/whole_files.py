@@ -23,7 +23,7 @@ from bundler.paths import fault_of_name
 from bundler.reporters import Reporter
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, TrustError, UsageError
-from bundler.runtime.places import remove_tree
+from bundler.runtime.places import exchange, remove_tree
 from bundler.stores.contents import CHUNK, Blob, is_digest
 from bundler.stores.parts import receive
 from bundler.stores.reading import patiently
@@ -248,9 +248,11 @@ def _publish(arrived: Path, out: Path) -> None:
             if not (out / REQUIREMENTS).is_file() or not (out / WHEELS).is_dir():
                 hint = "remove it yourself, or choose another name"
                 raise BundleError(out, "is no wheelhouse, and stays", hint=hint)
-            old = arrived.with_name("old")
-            out.rename(old)
-            arrived.rename(out)
+            old = arrived
+            if not exchange(str(arrived), str(out)):
+                old = arrived.with_name("old")
+                out.rename(old)
+                arrived.rename(out)
             remove_tree(str(old))
         else:
             arrived.replace(out)

@@ -1,6 +1,6 @@
 # Sourced by scripts/test --all and by .ci/run: programs that the tests use and pip does not install, with their packages.
 
-debian_packages=(bubblewrap docker-registry gcc libarchive-tools p7zip-full podman skopeo strace unzip zstd)
+debian_packages=(bubblewrap docker-registry gcc libarchive-tools libc6-dev p7zip-full podman skopeo strace unzip zstd)
 npm_packages=(azurite)
 tools=(bwrap docker-registry gcc bsdtar 7z podman skopeo strace unzip zstd azurite-blob)
 

@@ -51,13 +51,15 @@ def test_an_error_in_any_thread_is_the_callers_and_ends_the_others(jobs):
 
 def test_an_interrupt_is_raised_when_no_thread_works_any_more():
     import _thread
+    import itertools
     import time
 
     working = []
+    numbers = itertools.count()
 
     def work(errors):
         working.append(None)
-        if len(working) == 2:
+        if next(numbers) == 2:  # all are there
             _thread.interrupt_main()
         while not errors:
             time.sleep(0.01)
