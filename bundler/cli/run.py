@@ -22,9 +22,12 @@ _PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.cli im
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.usage = f"{parser.prog} [--expect DIGEST] [--report FILE] [--target-python PATH] PATH -- CMD [ARGUMENT …]"
+    parser.usage = (
+        f"{parser.prog} [--lazy] [--expect DIGEST] [--report FILE] [--target-python PATH] PATH -- CMD [ARGUMENT …]"
+    )
     parser.add_argument("path", metavar="PATH", help="a .pyz, a packed directory or a tree")
     parser.add_argument("--expect", metavar="DIGEST", help="the digest it must have (sha256:…)")
+    parser.add_argument("--lazy", action="store_true", help="unpack while the command runs (default: BUNDLE_LAZY)")
     parser.add_argument("--report", metavar="FILE", help="write what was done, and why, as JSON")
     parser.add_argument(
         "--target-python", metavar="PATH", type=Path, help="the interpreter (default: found on this host)"
@@ -44,6 +47,7 @@ def run(options: argparse.Namespace) -> NoReturn:
             hint="name one with --target-python, or run it where it belongs",
         )
     extra = [f"--{name}={value}" for name in ("expect", "report") if (value := getattr(options, name))]
+    extra += ["--lazy"] if options.lazy else []
     package = str(Path(bundler.runtime.__file__).parent.parent)
     arguments = [str(python.path), "-c", _PROGRAM, package, "run", *extra, options.path, "--", *options.command]
     os.execv(python.path, arguments)  # noqa: S606 - no shell is wanted

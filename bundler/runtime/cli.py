@@ -85,7 +85,8 @@ def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
             command.add_argument("directory", metavar="DIR", help="the directory to make")
             command.add_argument("--force", action="store_true", help="replace a tree that is there")
         if name == "run":
-            command.usage = f"{parser.prog} run [--expect DIGEST] [--report FILE] {path} -- CMD [ARGUMENT …]"
+            command.usage = f"{parser.prog} run [--lazy] [--expect DIGEST] [--report FILE] {path} -- CMD [ARGUMENT …]"
+            command.add_argument("--lazy", action="store_true", help="unpack while it runs (default: BUNDLE_LAZY)")
         if name != "info":
             command.add_argument("--report", metavar="FILE", help="write what was done, and why, as JSON")
         else:
@@ -135,11 +136,18 @@ def _unpack(options: argparse.Namespace, report: Dict[str, Any]) -> int:
 
 
 def _run(options: argparse.Namespace, report: Dict[str, Any]) -> int:
-    from .boot import open_tree
+    from .boot import lazy_of, open_tree
     from .mounting import command_in
     from .uses import hand_on
 
-    root = open_tree(options.path, options.expect, report=report)
+    if options.lazy or lazy_of(os.environ):
+        from .lazy import open_lazily
+
+        root, filling = open_lazily(options.path, options.expect, report=report)
+        if filling is not None:
+            filling.need_scripts()
+    else:
+        root = open_tree(options.path, options.expect, report=report)
     command, env = command_in(root, options.command, os.environ)
     report.update(command=command)
     _write_report(options, report)

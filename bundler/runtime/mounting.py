@@ -10,24 +10,33 @@ import os
 import sys
 from typing import Any, Dict, List, Mapping, Optional
 
-from .boot import open_tree
+from .boot import lazy_of, open_tree
 from .errors import UsageError
 from .sites import SITE_PACKAGES, add_site_packages
 
 
-def mount(path: str, expect: Optional[str] = None, *, report: Optional[Dict[str, Any]] = None) -> str:
+def mount(
+    path: str, expect: Optional[str] = None, *, lazy: Optional[bool] = None, report: Optional[Dict[str, Any]] = None
+) -> str:
     """Verify the bundle at *path*, unpack it if need be, and put it at the front of ``sys.path``.
 
     A relative *path* is relative to the file of the caller. *expect* is the digest it must have (default:
     ``BUNDLE_EXPECT``). Return the directory of the tree; raise a ``BundleError`` and change nothing if anything is not
-    as it must be. Modules that were imported before from elsewhere stay: a warning in the log names them.
+    as it must be. With *lazy* (default: ``BUNDLE_LAZY``) it is unpacked while it is
+    used. Modules that were imported before from elsewhere stay: a warning in the log names them.
     """
     caller = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the documented way to the caller
     if caller:
         path = os.path.join(os.path.dirname(os.path.abspath(caller)), path)
     report = {} if report is None else report
-    root = open_tree(path, expect, report=report)
-    elsewhere = add_site_packages(root)
+    if lazy_of(os.environ) if lazy is None else lazy:
+        from .lazy import add_lazy_site_packages, open_lazily
+
+        root, filling = open_lazily(path, expect, report=report)
+        elsewhere = add_lazy_site_packages(root, filling, report_path=os.environ.get("BUNDLE_REPORT", ""))
+    else:
+        root = open_tree(path, expect, report=report)
+        elsewhere = add_site_packages(root)
     report.update(already_imported=elsewhere)
     if os.environ.get("BUNDLE_REPORT"):
         from .reports import write_report

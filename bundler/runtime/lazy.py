@@ -1,0 +1,128 @@
+"""A bundle → a tree that can be used at once, and is filled while it is used.
+
+* What is there already is taken as ``boot`` takes it. What cannot be lazy is eager: a tree that is used where it lies,
+  ``BUNDLE_VERIFY=always``, a system that does not say when it was started.
+* The tree has its final place from the beginning, with all its directories: code sees the paths that it sees after an
+  eager boot. It has no marker, and so is nobody's finished tree, until nothing is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any, Dict, List, Mapping, MutableMapping, Optional, Tuple
+
+from . import markers
+from .boot import open_tree, policy_of
+from .carriers import Carrier, open_carrier
+from .errors import PlaceError
+from .filling import Filling, install
+from .images import load_image, read_digest
+from .parts import Parts, begin, has_state
+from .places import Lock, candidates, choose_cache, remove_tree
+from .sites import SITE_PACKAGES, add_site_packages, lines_of, runs
+from .targets import check, this_target
+from .uses import hold
+
+
+def open_lazily(
+    path: str,
+    expect: Optional[str] = None,
+    *,
+    environ: Optional[MutableMapping[str, str]] = None,
+    report: Optional[Dict[str, Any]] = None,
+) -> Tuple[str, Optional[Filling]]:
+    """Return the directory of the tree of the bundle at *path*, and what fills it, or None if it is complete.
+
+    The arguments and the errors are those of ``boot.open_tree``.
+    """
+    environ = os.environ if environ is None else environ
+    report = {} if report is None else report
+    started = time.monotonic()
+    policy = policy_of(environ)
+    expect = expect or environ.get("BUNDLE_EXPECT") or None
+    parts = None
+    if policy != "always" and markers.boot_id():
+        with open_carrier(path) as carrier:
+            digest = read_digest(carrier, expect)
+            if carrier.kind == "tree":
+                parts = _join(digest, carrier.path)
+            elif not markers.finished(digest, policy, environ):
+                parts = _joined(digest, environ) or _begun(carrier, digest, expect, environ)
+            report.update(bundle=carrier.path, carrier=carrier.kind, python=sys.version.split()[0], policy=policy)
+            report.update(digest=digest, trust="verified" if expect else "self-consistent")
+    if parts is None:
+        return open_tree(path, expect, environ=environ, report=report), None
+    parts.load_decoder()
+    report.update(decision="lazy", decoder=parts.decoder, tree=parts.root, bundle=parts.carrier)
+    report.update(milliseconds=round((time.monotonic() - started) * 1000, 1))
+    return parts.root, Filling(parts, report)
+
+
+def _join(digest: str, root: str) -> Optional[Parts]:
+    parts = Parts.join(digest, root) if os.path.basename(root) == digest[7:] else None
+    return parts if parts is not None and hold(root, root + markers.SUFFIX) else None
+
+
+def _joined(digest: str, environ: Mapping[str, str]) -> Optional[Parts]:
+    """Return the parts of a tree that another process has begun."""
+    for cache in candidates(environ):
+        parts = _join(digest, os.path.join(cache, digest[7:]))
+        if parts is not None:
+            return parts
+    return None
+
+
+def _begun(carrier: Carrier, digest: str, expect: Optional[str], environ: MutableMapping[str, str]) -> Optional[Parts]:
+    image = load_image(carrier, expect)
+    check(image.tree.needs, this_target(), where=carrier.path)
+    name = digest[7:]
+
+    def needed(cache: str) -> Tuple[int, int]:
+        if os.path.isdir(os.path.join(cache, name)):
+            return 0, 0
+        return sum(file.size + 4096 for file in image.tree.files), len(image.tree.files)
+
+    cache = choose_cache(environ, needed)
+    root = os.path.join(cache, name)
+    try:
+        with Lock(root + ".lock"):
+            parts = _join(digest, root)
+            if parts is None and (has_state(root) or not os.path.isdir(root)):
+                if os.path.isdir(root):  # of another boot of the system, or another interpreter
+                    remove_tree(root)
+                begin(image, carrier, root)
+                parts = _join(digest, root)
+    except OSError as error:
+        what = f"cannot be used: {error.strerror}"
+        raise PlaceError(error.filename or cache, what, hint="set BUNDLE_CACHE", rule="C23") from error
+    return parts
+
+
+def add_lazy_site_packages(
+    root: str, filling: Optional[Filling], position: int = 0, report_path: str = ""
+) -> List[str]:
+    """Put the tree at *root* onto ``sys.path`` as ``sites.add_site_packages`` does; *filling* watches what is asked."""
+    if filling is None:
+        return add_site_packages(root, position)
+    filling.report_path = report_path
+    filling.need(filling.startup_files(), "startup")
+    names = filling.top_level()
+    for directory in _added_directories(root, names):
+        filling.add_path(directory)
+    install(filling)
+    return add_site_packages(root, position, names)
+
+
+def _added_directories(root: str, names: List[str]) -> List[str]:
+    """Return the directories of the tree that the ``.pth`` files among *names* add to ``sys.path``."""
+    sitedir = os.path.join(root, SITE_PACKAGES)
+    found = []
+    for name in names:
+        if name.endswith(".pth"):
+            with open(os.path.join(sitedir, name), "rb") as file:
+                lines = lines_of(file.read())
+            paths = [os.path.normpath(os.path.join(sitedir, line.rstrip())) for line in lines if not runs(line)]
+            found += [path[len(root) + 1 :] for path in paths if path.startswith(sitedir + os.sep)]
+    return found
