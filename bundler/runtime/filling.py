@@ -4,6 +4,7 @@
   hook sees what is opened, listed, loaded or started. Both only wait; the answer is everybody else's.
 * A fault in the contents ends the process, whoever finds it: one line on standard error, the report, the exit code. An
   exception would be swallowed by the first ``except ImportError``, and the program would go on without the bundle.
+* The import system holds a lock while a finder waits, so nothing is imported while a part is made ready.
 * Threads of our own stop before a fork and before the end: no child inherits half of one, no exit waits for the rest.
 """
 
@@ -263,6 +264,8 @@ def install(filling: Filling) -> None:
     """Watch what this process asks for, and start to work."""
     import atexit
 
+    if filling.report_path:
+        from . import reports  # noqa: F401 - now, as the threads must not
     sys.meta_path.insert(0, Finder(filling))
     if sys.version_info >= (3, 8):
         sys.addaudithook(_hook_of(filling))

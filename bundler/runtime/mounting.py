@@ -22,8 +22,8 @@ def mount(
 
     A relative *path* is relative to the file of the caller. *expect* is the digest it must have (default:
     ``BUNDLE_EXPECT``). Return the directory of the tree; raise a ``BundleError`` and change nothing if anything is not
-    as it must be. With *lazy* (default: ``BUNDLE_LAZY``) it is unpacked while it is
-    used. Modules that were imported before from elsewhere stay: a warning in the log names them.
+    as it must be. With *lazy* (default: ``BUNDLE_LAZY``) it is unpacked while it is used. Modules
+    that were imported before from elsewhere stay: a warning in the log names them.
     """
     caller = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the documented way to the caller
     if caller:

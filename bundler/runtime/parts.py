@@ -26,7 +26,7 @@ from .errors import BundleError, ContentError, PlaceError
 from .frames import Run, in_parallel, processors, read_run, runs_of
 from .images import Image
 from .indexes import DECODER_PATH, directories_of
-from .places import Staging, is_private, remove_tree
+from .places import Staging, is_private
 from .trees import FileWriter, decoder_for
 from .zstd import Decoder
 
@@ -285,7 +285,7 @@ class Parts:
         if alone:
             for name in os.listdir(self._state):
                 if name.startswith(os.path.basename(staging)):  # of a process that was killed
-                    remove_tree(os.path.join(self._state, name))
+                    _remove(os.path.join(self._state, name))
         staging += os.urandom(8).hex()
         os.mkdir(staging, 0o700)
         count = -1
@@ -309,7 +309,7 @@ class Parts:
                 os.rename(os.path.join(staging, str(number)), os.path.join(self.root, file.path))
             os.close(os.open(os.path.join(self._state, f"{n}.ready"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         finally:
-            remove_tree(staging)
+            _remove(staging)
 
     def finish(self) -> bool:
         """Make the tree a complete one, if every part is ready. The caller holds the lock of the tree."""
@@ -325,7 +325,7 @@ class Parts:
             for path in (os.path.join(self.root, ".bundle"), self.root):
                 os.chmod(path, 0o555)  # noqa: S103
             markers.note(self.root, self.digest)
-            remove_tree(aside)
+            _remove(aside)
         self.complete = True
         return True
 
@@ -355,6 +355,19 @@ def complete(digest: str, root: str, carrier: str) -> str:
     if faults:
         raise faults[0]
     return parts.decoder if parts.finish() else ""
+
+
+def _remove(path: str) -> None:
+    """Remove the directory *path* of the state. Nothing may be imported here: who imports may be waiting for us."""
+    try:
+        for name in os.listdir(path):
+            try:
+                os.unlink(os.path.join(path, name))
+            except (IsADirectoryError, PermissionError):
+                _remove(os.path.join(path, name))
+        os.rmdir(path)
+    except OSError:  # what is left is removed with the tree
+        return
 
 
 def _lock(fd: int, *, wait: bool) -> Optional[bool]:
