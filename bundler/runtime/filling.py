@@ -38,7 +38,7 @@ class Filling:
         self.report = report
         self.report_path = ""
         self.names: Dict[str, Set[int]] = {}
-        self._directories: Dict[str, Set[int]] = {}
+        self._directories = parts.plan.directories
         self._metadata: Set[int] = set()
         self._started = time.monotonic()
         self._asked = self._started
@@ -48,38 +48,37 @@ class Filling:
         self._cancel = False
         self._workers: Dict[int, Any] = {}
         self._given_up = False
-        for path, part in parts.plan.part_of.items():
-            directory, _, _ = path.rpartition("/")
-            self._directories.setdefault(directory, set()).add(part)
         self.add_path(SITE_PACKAGES)
 
     # --- what is asked for ---
 
     def add_path(self, directory: str) -> None:
         """Know what can be imported from *directory* of the tree, an entry of ``sys.path``."""
+        plan = self.parts.plan
         start = len(directory) + 1
-        for path, part in self.parts.plan.part_of.items():
+        for path, parts in plan.directories.items():
             if path.startswith(directory + "/"):
-                top, _, rest = path[start:].partition("/")
-                if rest and top.endswith((".dist-info", ".egg-info")):
-                    self._metadata.add(part)
-                name = top if rest else top.partition(".")[0]
-                self.names.setdefault(name, set()).add(self.parts.plan.parts[part][0])
+                name = path[start:].partition("/")[0]
+                self.names.setdefault(name, set()).update(plan.parts[part][0] for part in parts)
+                if name.endswith((".dist-info", ".egg-info")):
+                    self._metadata.update(parts)
+        files = plan.modules if directory == SITE_PACKAGES else plan.part_of.items()
+        for path, part in files:
+            if path.startswith(directory + "/") and "/" not in path[start:]:
+                self.names.setdefault(path[start:].partition(".")[0], set()).add(plan.parts[part][0])
 
     def startup_files(self) -> FrozenSet[int]:
         """Return the parts with ``.pth`` files."""
-        paths = self.parts.plan.part_of
-        return frozenset(
-            paths[path]
-            for path in paths
-            if path.endswith(".pth") and path.count("/") == 1 and path.startswith(SITE_PACKAGES + "/")
-        )
+        return frozenset(part for path, part in self.parts.plan.modules if path.endswith(".pth"))
 
     def top_level(self) -> List[str]:
         """Return what lies in ``site-packages``, whether it is there by now or not."""
         start = len(SITE_PACKAGES) + 1
-        paths = (path[start:].partition("/")[0] for path in self.parts.plan.part_of if path.startswith(SITE_PACKAGES))
-        return sorted({*paths, "sitecustomize.py", "bundle_runtime"})
+        files = (path[start:] for path, _ in self.parts.plan.modules)
+        paths = (path for path in self.parts.plan.directories if path.startswith(SITE_PACKAGES + "/"))
+        return sorted(
+            {*files, *(path[start:].partition("/")[0] for path in paths), "sitecustomize.py", "bundle_runtime"}
+        )
 
     def need_module(self, name: str) -> None:
         """Return when the top-level module *name* can be found, imported and run."""

@@ -19,7 +19,7 @@ from .carriers import Carrier, open_carrier
 from .errors import PlaceError
 from .filling import Filling, install
 from .images import load_image, read_digest
-from .parts import Parts, begin, has_state
+from .parts import Parts, Plan, begin, has_state
 from .places import Lock, candidates, choose_cache, remove_tree
 from .sites import SITE_PACKAGES, add_site_packages, lines_of, runs
 from .targets import check, this_target
@@ -60,8 +60,8 @@ def open_lazily(
     return parts.root, Filling(parts, report)
 
 
-def _join(digest: str, root: str) -> Optional[Parts]:
-    parts = Parts.join(digest, root) if os.path.basename(root) == digest[7:] else None
+def _join(digest: str, root: str, plan: Optional[Plan] = None) -> Optional[Parts]:
+    parts = Parts.join(digest, root, plan) if os.path.basename(root) == digest[7:] else None
     return parts if parts is not None and hold(root, root + markers.SUFFIX) else None
 
 
@@ -92,8 +92,9 @@ def _begun(carrier: Carrier, digest: str, expect: Optional[str], environ: Mutabl
             if parts is None and (has_state(root) or not os.path.isdir(root)):
                 if os.path.isdir(root):  # of another boot of the system, or another interpreter
                     remove_tree(root)
-                begin(image, carrier, root)
-                parts = _join(digest, root)
+                plan = Plan.of(image)
+                begin(image, plan, carrier, root)
+                parts = _join(digest, root, plan)
     except OSError as error:
         what = f"cannot be used: {error.strerror}"
         raise PlaceError(error.filename or cache, what, hint="set BUNDLE_CACHE", rule="C23") from error

@@ -27,11 +27,11 @@ from .frames import Run, in_parallel, processors, read_run, runs_of
 from .images import Image
 from .indexes import DECODER_PATH, directories_of
 from .places import Staging, is_private
+from .sites import SITE_PACKAGES
 from .trees import FileWriter, decoder_for
 from .zstd import Decoder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_NATIVE = (".so", ".dylib")
 _held: Set[int] = set()  # descriptors of locked parts, which a fork must not keep
 
 
@@ -56,20 +56,35 @@ class Plan:
     """What the parts of a tree hold; all of it comes from a verified index.
 
     *parts* are runs as plain tuples, *blobs* the digest and size of each layer, *needs* the layers that the native
-    libraries of a layer may need.
+    libraries of a layer may need, *directories* the parts that have files right in a directory, *modules* the path and
+    part of what lies right in ``site-packages``.
     """
 
-    def __init__(self, parts: List[Any], blobs: Dict[int, Tuple[str, int]], needs: Dict[int, List[int]]) -> None:
-        """Keep the plan, and see which part each path is in."""
+    def __init__(
+        self,
+        parts: List[Any],
+        blobs: Dict[int, Tuple[str, int]],
+        needs: Dict[int, List[int]],
+        directories: Dict[str, List[int]],
+        modules: List[Tuple[str, int]],
+    ) -> None:
+        """Keep the plan."""
         self.parts = parts
         self.blobs = blobs
         self.needs = needs
-        self.part_of: Dict[str, int] = {}
+        self.directories = directories
+        self.modules = modules
         self.layers: Dict[int, Set[int]] = {}
         for n, part in enumerate(parts):
             self.layers.setdefault(part[0], set()).add(n)
-            for file in part[4]:
-                self.part_of[file[0]] = n
+        self._part_of: Dict[str, int] = {}
+
+    @property
+    def part_of(self) -> Dict[str, int]:
+        """The part of every file: made when it is wanted, as imports do without."""
+        if not self._part_of:
+            self._part_of = {file[0]: n for n, part in enumerate(self.parts) for file in part[4]}
+        return self._part_of
 
     @classmethod
     def of(cls, image: Image) -> Plan:
@@ -80,7 +95,17 @@ class Plan:
             for run in runs
         ]
         blobs = {n: (layer.digest, layer.size) for n, layer in enumerate(image.manifest.layers) if n}
-        return cls(parts, blobs, _needs_of(image))
+        directories: Dict[str, List[int]] = {}
+        modules = []
+        for n, run in enumerate(runs):
+            for file in run.files:
+                directory = file.path.rpartition("/")[0]
+                found = directories.setdefault(directory, [])
+                if not found or found[-1] != n:
+                    found.append(n)
+                if directory == SITE_PACKAGES:
+                    modules.append((file.path, n))
+        return cls(parts, blobs, _needs_of(image), directories, modules)
 
     @classmethod
     def load(cls, data: bytes) -> Plan:
@@ -89,7 +114,7 @@ class Plan:
 
     def dump(self) -> bytes:
         """Return the plan as bytes for the same interpreter."""
-        return marshal.dumps((self.parts, self.blobs, self.needs))
+        return marshal.dumps((self.parts, self.blobs, self.needs, self.directories, self.modules))
 
     def closure(self, layers: Iterable[int]) -> FrozenSet[int]:
         """Return the parts of *layers* and of what their native libraries need."""
@@ -123,7 +148,7 @@ def _needs_of(image: Image) -> Dict[int, List[int]]:
 
 
 def _is_native(path: str) -> bool:
-    return path.endswith(_NATIVE) or ".so." in path.rpartition("/")[2]
+    return (".so" in path and (path.endswith(".so") or ".so." in path.rpartition("/")[2])) or path.endswith(".dylib")
 
 
 def _folded(name: str) -> str:
@@ -135,17 +160,17 @@ def state_line(digest: str, root: str) -> bytes:
     return markers.line_for(digest, root).encode("utf-8", "surrogateescape")
 
 
-def begin(image: Image, carrier: Carrier, root: str) -> None:
+def begin(image: Image, plan: Plan, carrier: Carrier, root: str) -> None:
     """Make the tree at *root*: all its directories, what mounts it, and the state in which all parts are missing."""
     with Staging(root) as staging:
         try:
-            paths = [*image.documents, *(file.path for file in image.tree.files), STATE + "/state"]
+            paths = [*image.documents, *(directory + "/" for directory in plan.directories), STATE + "/state"]
             for directory in directories_of(paths):
                 os.mkdir(os.path.join(staging.path, directory))
             line = state_line(image.digest, root) + os.fsencode(carrier.path)
             for path, data in [
                 *image.documents.items(),
-                (STATE + "/plan", Plan.of(image).dump()),
+                (STATE + "/plan", plan.dump()),
                 (STATE + "/state", line),
             ]:
                 _write(os.path.join(staging.path, path), data)
@@ -195,19 +220,24 @@ class Parts:
         self._identity = os.stat(root)
 
     @classmethod
-    def join(cls, digest: str, root: str) -> Optional[Parts]:
-        """Return the parts of the tree at *root*, or None if there is no state, or not that of this digest and boot."""
+    def join(cls, digest: str, root: str, plan: Optional[Plan] = None) -> Optional[Parts]:
+        """Return the parts of the tree at *root*, or None if there is no state, or not that of this digest and boot.
+
+        The *plan* is read if it is not given.
+        """
         try:
             with open(os.path.join(root, STATE, "state"), "rb") as file:
                 state = file.read()
-            with open(os.path.join(root, STATE, "plan"), "rb") as file:
-                plan = file.read()
+            data = b""
+            if plan is None:
+                with open(os.path.join(root, STATE, "plan"), "rb") as file:
+                    data = file.read()
         except OSError:
             return None
         line = state_line(digest, root)
         if not is_private(os.path.dirname(root)) or not state.startswith(line) or line.endswith(b" \n"):
             return None
-        return cls(digest, root, os.fsdecode(state[len(line) :]), Plan.load(plan))
+        return cls(digest, root, os.fsdecode(state[len(line) :]), plan or Plan.load(data))
 
     def missing(self, wanted: Iterable[int]) -> Set[int]:
         """Return which of the parts *wanted* are not ready."""

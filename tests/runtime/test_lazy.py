@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import random
@@ -79,7 +78,7 @@ def bundles(tmp_path_factory):
     return {version: make(tmp_path_factory.mktemp("bundle"), version) for version in VERSIONS}
 
 
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(params=["3.7", pytest.param("3.12", marks=pytest.mark.slow)])
 def version(request):
     return request.param
 
@@ -129,7 +128,8 @@ SITE = (
 PROGRAMS = {
     "imports": (
         "import alpha, many.m007, inner, sys\n"
-        "print(alpha.value, many.m007.value, inner.value, sys.startup, alpha.__file__, type(alpha.__loader__), alpha.__spec__)"
+        "print(alpha.value, many.m007.value, inner.value, sys.startup)\n"
+        "print(alpha.__file__, type(alpha.__loader__), alpha.__spec__)"
     ),
     "find_spec": (
         "import importlib.util as u\n"
@@ -148,22 +148,24 @@ PROGRAMS = {
         "import threading\nprint(threading.active_count(), [t.name for t in threading.enumerate()])\n"
         "def work(n): __import__('many.m%03d' % n); __import__('alpha')\n"
         "all = [threading.Thread(target=work, args=(n,)) for n in range(20)]\n"
-        "[t.start() for t in all]; [t.join() for t in all]; import sys; print(sum(n.startswith('many.') for n in sys.modules))"
+        "[t.start() for t in all]; [t.join() for t in all]\n"
+        "import sys; print(sum(n.startswith('many.') for n in sys.modules))"
     ),
     "fork": (
         "import os, sys\npid = os.fork()\nimport alpha\nprint(alpha.value, flush=True) if pid == 0 else None\n"
         "if pid: os.waitpid(pid, 0); import gamma; print(gamma.__file__)"
     ),
     "subprocess": (
-        "import subprocess, sys\nchild = [sys.executable, '-c', 'import gamma, sys; print(gamma.__file__, sys.path[0:2])']\n"
+        "import subprocess, sys\n"
+        "child = [sys.executable, '-c', 'import gamma, sys; print(gamma.__file__, sys.path[0:2])']\n"
         "print(subprocess.check_output(child), subprocess.check_output(child))"
     ),
     "module as a program": "import runpy; runpy.run_module('many.m003', run_name='__main__'); print(sorted(globals()))",
 }
 SINCE_38 = {
     "metadata": (
-        "import importlib.metadata as m\nprint(m.version('gamma'), m.version('many'), sorted(d.metadata['Name'] for d in"
-        " m.distributions() if d.metadata['Name'] in 'many alpha beta gamma'.split()),"
+        "import importlib.metadata as m\nprint(m.version('gamma'), m.version('many'),"
+        " sorted(d.metadata['Name'] for d in m.distributions() if d.metadata['Name'] in 'many alpha beta gamma'.split()),"
         " [str(f) for f in m.files('alpha')], m.entry_points(group='console_scripts', name='gamma'))"
     ),
     "files by path": (
@@ -173,8 +175,11 @@ SINCE_38 = {
         " len(pathlib.Path(site, 'bulk', 'data.bin').read_bytes()))"
     ),
     "walking": SITE
-    + "print(sorted(os.path.join(d, f)[len(site):] for d, _, names in os.walk(site) for f in names if '.bundle' not in d))",
-    "pkgutil": "import pkgutil\nprint(sorted(m.name for m in pkgutil.iter_modules() if m.name in 'many alpha beta gamma single bulk inner'.split()))",
+    + "found = (os.path.join(d, f)[len(site):] for d, _, names in os.walk(site) for f in names)\nprint(sorted(found))",
+    "pkgutil": (
+        "import pkgutil\nours = 'many alpha beta gamma single bulk inner'.split()\n"
+        "print(sorted(m.name for m in pkgutil.iter_modules() if m.name in ours))"
+    ),
 }
 IN_37 = {
     "pkg_resources": (
@@ -183,14 +188,17 @@ IN_37 = {
         " [str(e) for e in p.iter_entry_points('console_scripts') if e.name == 'gamma'])"
     ),
 }
+QUICK = {("3.7", "imports"), ("3.7", "fork"), ("3.7", "pkg_resources"), ("3.12", "metadata"), ("3.12", "files by path")}
 CASES = [
-    *((version, name, code) for version in VERSIONS for name, code in PROGRAMS.items()),
-    *(("3.12", name, code) for name, code in SINCE_38.items()),
-    *(("3.7", name, code) for name, code in IN_37.items()),
+    pytest.param(
+        version, name, code, id=f"{version} {name}", marks=() if (version, name) in QUICK else pytest.mark.slow
+    )
+    for version, more in (("3.7", IN_37), ("3.12", SINCE_38))
+    for name, code in {**PROGRAMS, **more}.items()
 ]
 
 
-@pytest.mark.parametrize(("version", "name", "code"), CASES, ids=[f"{version} {name}" for version, name, _ in CASES])
+@pytest.mark.parametrize(("version", "name", "code"), CASES)
 def test_the_answer_is_that_of_an_eager_mount(bundles, cache, version, name, code):
     path, digest = bundles[version]
     command = [python(version), *([] if name == "pkg_resources" else ["-W", "error"]), "-c", code]
@@ -248,6 +256,7 @@ def test_the_rest_follows_and_the_next_boot_finds_a_finished_tree(bundle, cache,
         assert report_of(cache)["decision"] == "found finished"
 
 
+@pytest.mark.slow
 def test_short_programs_complete_the_tree_between_them(bundle, cache, version):
     for name in ("alpha", "beta", "gamma", "many", "bulk"):
         assert start(bundle[0], f"import {name}", cache, version=version).returncode == 0
@@ -266,6 +275,7 @@ def test_an_eager_boot_completes_what_a_lazy_one_has_begun(bundle, cache, versio
     assert_whole(*bundle, cache, version)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["always", "never"])
 def test_no_policy_takes_an_incomplete_tree_for_a_complete_one(bundle, cache, version, policy):
     start(bundle[0], "import alpha", cache, version=version)
@@ -274,11 +284,13 @@ def test_no_policy_takes_an_incomplete_tree_for_a_complete_one(bundle, cache, ve
     assert_whole(*bundle, cache, version)
 
 
+@pytest.mark.slow
 def test_always_means_an_eager_mount(bundle, cache, version):
     assert start(bundle[0], "import alpha", cache, version=version, BUNDLE_VERIFY="always").returncode == 0
     assert report_of(cache)["decision"] == "unpacked"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lazy_after", [True, False])
 def test_a_killed_process_leaves_what_the_next_one_completes(bundle, cache, version, lazy_after):
     path, digest = bundle
@@ -298,6 +310,7 @@ def test_a_killed_process_leaves_what_the_next_one_completes(bundle, cache, vers
     assert_whole(path, digest, cache, version)
 
 
+@pytest.mark.slow
 def test_many_processes_at_once_share_the_work(bundle, cache, version):
     path, digest = bundle
     code = "import alpha, many.m199, gamma, bulk; print(alpha.value, many.m199.value)"
@@ -311,6 +324,7 @@ def test_many_processes_at_once_share_the_work(bundle, cache, version):
     assert_whole(path, digest, cache, version)
 
 
+@pytest.mark.slow
 def test_pools_of_processes_see_the_same_tree(bundle, cache, version, tmp_path):
     (tmp_path / "work.py").write_text(
         "import multiprocessing\n"
@@ -369,6 +383,7 @@ def test_damage_that_nobody_asks_for_ends_the_program_as_well(bundle, cache, ver
     assert (eager.returncode, eager.stdout) == (3, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lazy", [True, False])
 def test_places_are_refused_as_an_eager_mount_does(bundle, tmp_path, version, lazy):
     (tmp_path / "open").mkdir()
@@ -378,11 +393,13 @@ def test_places_are_refused_as_an_eager_mount_does(bundle, tmp_path, version, la
     assert "others may write to it" in answer.stderr
 
 
+@pytest.mark.slow
 def test_another_digest_than_expected_is_refused(bundle, cache, version):
     answer = start(bundle[0], "print('on')", cache, version=version, BUNDLE_EXPECT="sha256:" + "0" * 64)
     assert (answer.returncode, answer.stdout) == (4, "")
 
 
+@pytest.mark.slow
 def test_a_setting_that_is_neither_yes_nor_no_is_refused(bundle, cache, version):
     answer = start(bundle[0], "print('on')", cache, version=version, BUNDLE_LAZY="perhaps")
     assert (answer.returncode, answer.stdout) == (2, "")
@@ -422,6 +439,7 @@ def test_mount_takes_it_as_an_argument(bundle, cache, version, tmp_path):
     assert report_of(cache)["decision"] == "lazy"
 
 
+@pytest.mark.slow
 def test_state_of_another_boot_of_the_system_is_not_believed(bundle, cache, version):
     path, digest = bundle
     start(path, "import gamma", cache, version=version)
@@ -443,6 +461,7 @@ def test_state_of_another_boot_of_the_system_is_not_believed(bundle, cache, vers
         file.chmod(0o600)
 
 
+@pytest.mark.slow
 def test_pruning_takes_an_incomplete_tree_but_not_from_who_uses_it(bundle, cache, version):
     path, digest = bundle
     clear = f"[{python(version)!r}, {str(path)!r}, 'cache', 'clear'], env={{**os.environ, 'PYTHONPATH': ''}}"
