@@ -43,19 +43,23 @@ def open_lazily(
     policy = policy_of(environ)
     expect = expect or environ.get("BUNDLE_EXPECT") or None
     parts = None
+    begun = False
     if policy != "always" and markers.boot_id():
         with open_carrier(path) as carrier:
             digest = read_digest(carrier, expect)
             if carrier.kind == "tree":
                 parts = _join(digest, carrier.path)
             elif not markers.finished(digest, policy, environ):
-                parts = _joined(digest, environ) or _begun(carrier, digest, expect, environ)
+                parts = _joined(digest, environ)
+                begun = parts is None
+                parts = parts or _begun(carrier, digest, expect, environ)
             report.update(bundle=carrier.path, carrier=carrier.kind, python=sys.version.split()[0], policy=policy)
             report.update(digest=digest, trust="verified" if expect else "self-consistent")
     if parts is None:
         return open_tree(path, expect, environ=environ, report=report), None
     parts.load_decoder()
-    report.update(decision="lazy", decoder=parts.decoder, tree=parts.root, bundle=parts.carrier)
+    report.update(decision="lazy" if begun else "lazy, begun by another process")
+    report.update(decoder=parts.decoder, tree=parts.root, bundle=parts.carrier)
     report.update(milliseconds=round((time.monotonic() - started) * 1000, 1))
     return parts.root, Filling(parts, report)
 

@@ -52,7 +52,7 @@ def _mount(
     worked = root is None
     unfinished = in_place and os.path.isdir(os.path.join(above, ".bundle", "lazy"))
     if root is None and (unfinished or environ.get("BUNDLE_LAZY", "0") not in ("", "0")):
-        return _mount_lazily(above if in_place else directory, position, environ, report, joined=unfinished)
+        return _mount_lazily(above if in_place else directory, position, environ, report)
     if root is None:
         from .boot import open_tree
 
@@ -69,10 +69,8 @@ def _mount(
     return position + len(sys.path) - before
 
 
-def _mount_lazily(
-    path: str, position: int, environ: MutableMapping[str, str], report: Dict[str, Any], *, joined: bool
-) -> int:
-    """Mount a tree that is not complete; *joined* tells that it is another process that has begun it."""
+def _mount_lazily(path: str, position: int, environ: MutableMapping[str, str], report: Dict[str, Any]) -> int:
+    """Mount the bundle at *path* while it is unpacked. A report of the process that has begun that stays."""
     from .boot import lazy_of
     from .lazy import add_lazy_site_packages, open_lazily
 
@@ -80,7 +78,8 @@ def _mount_lazily(
     root, filling = open_lazily(path, environ=environ, report=report)
     before = len(sys.path)
     file = environ.get("BUNDLE_REPORT", "")
-    file = "" if joined and os.path.exists(file) else file
+    if report["decision"] in ("found finished", "lazy, begun by another process") and os.path.exists(file):
+        file = ""
     elsewhere = add_lazy_site_packages(root, filling, position, file)
     if file:
         from .reports import write_report

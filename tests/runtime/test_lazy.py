@@ -165,7 +165,7 @@ PROGRAMS = {
 SINCE_38 = {
     "metadata": (
         "import importlib.metadata as m\nprint(m.version('gamma'), m.version('many'),"
-        " sorted(d.metadata['Name'] for d in m.distributions() if d.metadata['Name'] in 'many alpha beta gamma'.split()),"
+        " sorted({d.metadata['Name'] for d in m.distributions()}.intersection('many alpha beta gamma'.split())),"
         " [str(f) for f in m.files('alpha')], m.entry_points(group='console_scripts', name='gamma'))"
     ),
     "files by path": (
@@ -183,7 +183,8 @@ SINCE_38 = {
 }
 IN_37 = {
     "pkg_resources": (
-        "import pkg_resources as p\nprint(sorted(str(d) for d in p.working_set if d.key in 'many alpha beta gamma'.split()),"
+        "import pkg_resources as p\nours = 'many alpha beta gamma'.split()\n"
+        "print(sorted(str(d) for d in p.working_set if d.key in ours),"
         " p.get_distribution('gamma').get_entry_map(), p.resource_string('alpha', 'data.bin')[:20],"
         " [str(e) for e in p.iter_entry_points('console_scripts') if e.name == 'gamma'])"
     ),
@@ -463,7 +464,7 @@ def test_state_of_another_boot_of_the_system_is_not_believed(bundle, cache, vers
 
 @pytest.mark.slow
 def test_pruning_takes_an_incomplete_tree_but_not_from_who_uses_it(bundle, cache, version):
-    path, digest = bundle
+    path, _ = bundle
     clear = f"[{python(version)!r}, {str(path)!r}, 'cache', 'clear'], env={{**os.environ, 'PYTHONPATH': ''}}"
     code = f"import alpha, os, subprocess\nprint(subprocess.check_output({clear}))\nimport gamma; gamma.main()"
     used = start(path, code, cache, version=version)
