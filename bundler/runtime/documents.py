@@ -42,8 +42,10 @@ _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
 # Control characters, line separators, surrogates, direction marks; a fixed set, the same on every Python.
 _UNSAFE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ud800-\\udfff\\ufeff\\\\]")
+_NO_NAMES = frozenset(("", ".", ".."))
 _MAX_INT_DIGITS = 18
 _SHOWN = 80
+_FILE_TYPES = [str, int, str, bool, int]
 _SIZE = re.compile("[0-9]{1,10}", re.ASCII)
 
 
@@ -68,7 +70,7 @@ def parse_json(data: bytes, where: str, limit: int = MAX_DOCUMENT) -> Any:  # no
     """Parse *data* strictly (rule B15); *limit* is in bytes."""
     if len(data) > limit:
         raise ContentError(where, "is too large", got=f"{len(data)} bytes", want=f"at most {limit}", rule="B15")
-    if data[:3] == b"\xef\xbb\xbf" or _SURROGATE.search(data):
+    if data[:3] == b"\xef\xbb\xbf" or (b"\\u" in data and _SURROGATE.search(data)):
         raise ContentError(where, "is not plain UTF-8 (BOM or surrogates)", rule="B15")
     try:
         return json.loads(
@@ -320,7 +322,7 @@ class File(NamedTuple):
     @classmethod
     def from_json(cls, value: object, where: str) -> File:
         """Validate a list ``[path, size, sha256, executable, offset]``."""
-        if type(value) is not list or [type(item) for item in value] != [str, int, str, bool, int]:
+        if type(value) is not list or list(map(type, value)) != _FILE_TYPES:
             raise ContentError(where, "is not a file", got=_short(value), want=", ".join(cls._fields), rule="B15")
         file = cls(*value)
         if file.size < 0 or file.offset < 0 or not _HEX.fullmatch(file.sha256):
@@ -333,8 +335,9 @@ class File(NamedTuple):
 def is_tree_path(path: str) -> bool:
     """Tell whether *path* is a plain relative path with ``/`` between its components."""
     return (
-        not any(part in ("", ".", "..") for part in path.split("/"))
-        and not _UNSAFE.search(path)
+        _NO_NAMES.isdisjoint(path.split("/"))
+        # Most are plain ASCII, and an index has tens of thousands.
+        and not ("\\" in path if path.isascii() and path.isprintable() else _UNSAFE.search(path))
         and len(path) <= 1000  # noqa: PLR2004
         and "/.wh." not in "/" + path  # would delete a file where the layer is mounted as an image
     )
