@@ -19,8 +19,9 @@ from .carriers import Carrier, open_carrier
 from .errors import PlaceError
 from .filling import Filling, install
 from .images import load_image, read_digest
-from .parts import Parts, Plan, begin, has_state
+from .parts import Parts, begin, has_state
 from .places import Lock, candidates, choose_cache, remove_tree
+from .plans import Plan
 from .sites import SITE_PACKAGES, add_site_packages, lines_of, runs
 from .targets import check, this_target
 from .uses import hold
