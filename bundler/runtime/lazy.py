@@ -22,8 +22,9 @@ from .demands import demands_of, with_options
 from .errors import PlaceError
 from .filling import Filling, install
 from .images import load_image, read_config, read_digest
-from .parts import Parts, Plan, begin, has_state
+from .parts import Parts, begin, has_state
 from .places import Lock, candidates, choose_cache, discard
+from .plans import Plan
 from .sites import SITE_PACKAGES, add_site_packages, lines_of, runs
 from .targets import check, this_target
 from .uses import hold

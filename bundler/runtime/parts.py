@@ -12,26 +12,23 @@
 from __future__ import annotations
 
 import fcntl
-import marshal
 import os
-import re
 from _thread import get_ident
-from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 from . import markers
 from .boot import LAZY_STATE as STATE
 from .carriers import Carrier, open_carrier
 from .documents import File, Frame
 from .errors import ContentError, PlaceError
-from .frames import Run, in_parallel, processors, read_run, runs_of
+from .frames import Run, in_parallel, processors, read_run
 from .images import Image
 from .indexes import DECODER_PATH, directories_of
 from .places import Staging, is_private
-from .sites import SITE_PACKAGES
+from .plans import Plan
 from .trees import FileWriter, decoder_for
 from .zstd import Decoder
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _held: Set[int] = set()  # descriptors of locked parts, which a fork must not keep
 
 
@@ -50,109 +47,6 @@ class _Part(FileWriter):
         if self._cancelled():
             raise Cancelled
         super().write(data)
-
-
-class Plan:
-    """What the parts of a tree hold; all of it comes from a verified index.
-
-    *parts* are runs as plain tuples, *blobs* the digest and size of each layer, *needs* the layers that the native
-    libraries of a layer may need, *directories* the parts that have files right in a directory, *modules* the path and
-    part of what lies right in ``site-packages``.
-    """
-
-    def __init__(
-        self,
-        parts: List[Any],
-        blobs: Dict[int, Tuple[str, int]],
-        needs: Dict[int, List[int]],
-        directories: Dict[str, List[int]],
-        modules: List[Tuple[str, int]],
-    ) -> None:
-        """Keep the plan."""
-        self.parts = parts
-        self.blobs = blobs
-        self.needs = needs
-        self.directories = directories
-        self.modules = modules
-        self.layers: Dict[int, Set[int]] = {}
-        for n, part in enumerate(parts):
-            self.layers.setdefault(part[0], set()).add(n)
-        self._part_of: Dict[str, int] = {}
-
-    @property
-    def part_of(self) -> Dict[str, int]:
-        """The part of every file: made when it is wanted, as imports do without."""
-        if not self._part_of:
-            self._part_of = {file[0]: n for n, part in enumerate(self.parts) for file in part[4]}
-        return self._part_of
-
-    @classmethod
-    def of(cls, image: Image) -> Plan:
-        """Return the plan for the tree of *image*."""
-        runs = [run for run in runs_of(image) if run.files]
-        parts = [
-            (run.layer, run.start, run.offset, [tuple(frame) for frame in run.frames], [tuple(f) for f in run.files])
-            for run in runs
-        ]
-        blobs = {n: (layer.digest, layer.size) for n, layer in enumerate(image.manifest.layers) if n}
-        directories: Dict[str, List[int]] = {}
-        modules = []
-        for n, run in enumerate(runs):
-            for file in run.files:
-                directory = file.path.rpartition("/")[0]
-                found = directories.setdefault(directory, [])
-                if not found or found[-1] != n:
-                    found.append(n)
-                if directory == SITE_PACKAGES:
-                    modules.append((file.path, n))
-        return cls(parts, blobs, _needs_of(image), directories, modules)
-
-    @classmethod
-    def load(cls, data: bytes) -> Plan:
-        """Return the plan that ``dump`` wrote."""
-        return cls(*marshal.loads(data))  # noqa: S302 - ours alone, as the marker of a tree is
-
-    def dump(self) -> bytes:
-        """Return the plan as bytes for the same interpreter."""
-        return marshal.dumps((self.parts, self.blobs, self.needs, self.directories, self.modules))
-
-    def closure(self, layers: Iterable[int]) -> FrozenSet[int]:
-        """Return the parts of *layers* and of what their native libraries need."""
-        wanted = {need for layer in layers for need in (layer, *self.needs.get(layer, ()))}
-        return frozenset(part for layer in wanted for part in self.layers.get(layer, ()))
-
-
-def _needs_of(image: Image) -> Dict[int, List[int]]:
-    """Map each layer with a native library to those that its distributions require, if those have one, too.
-
-    Markers are not evaluated: a requirement too many costs time, one too few the exactness.
-    """
-    index = image.tree
-    native = {n for n, layer in enumerate(index.layers, 1) if any(_is_native(file.path) for file in layer.files)}
-    layer_of = {_folded(item.name): item.layer for item in index.distributions}
-    required: Dict[int, Set[int]] = {}
-    for item in index.distributions:
-        names = (match.group() for match in map(_NAME.match, item.requires) if match)
-        found = (layer_of.get(_folded(name)) for name in names)
-        required.setdefault(item.layer, set()).update(layer for layer in found if layer is not None)
-    needs = {}
-    for layer in native:
-        seen = {layer}
-        todo = [layer]
-        while todo:
-            more = required.get(todo.pop(), set()) - seen
-            seen |= more
-            todo += more
-        needs[layer] = sorted((seen & native) - {layer})
-    return needs
-
-
-def _is_native(path: str) -> bool:
-    return (".so" in path and (path.endswith(".so") or ".so." in path.rpartition("/")[2])) or path.endswith(".dylib")
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def state_line(digest: str, root: str) -> bytes:
