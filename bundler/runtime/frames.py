@@ -161,10 +161,10 @@ def in_parallel(work: Callable[[List[BaseException]], None], jobs: int) -> None:
     try:
         for thread in threads:
             thread.start()
-        run()
+        work(errors)  # not run: an interrupt may come between any two lines of it
         for thread in threads:
             thread.join()
-    except BaseException as error:  # noqa: BLE001 - an interrupt while waiting
+    except BaseException as error:  # noqa: BLE001 - raised below, when all have ended
         errors.append(error)
     while len(ended) < len(begun):  # not join: in 3.7 it may wait for ever after an interrupt
         with contextlib.suppress(KeyboardInterrupt):

@@ -58,13 +58,15 @@ def test_an_interrupt_is_raised_when_no_thread_works_any_more():
     numbers = itertools.count()
 
     def work(errors):
-        working.append(None)
-        if next(numbers) == 2:  # all are there
-            _thread.interrupt_main()
-        while not errors:
-            time.sleep(0.01)
-        time.sleep(0.1)
-        working.pop()
+        try:
+            working.append(None)
+            if next(numbers) == 2:  # all are there
+                _thread.interrupt_main()
+            while not errors:
+                time.sleep(0.01)
+            time.sleep(0.1)
+        finally:
+            working.pop()
 
     with pytest.raises(KeyboardInterrupt):
         in_parallel(work, 3)
