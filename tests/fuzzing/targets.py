@@ -43,9 +43,10 @@ from bundler.paths import fault_of_name, folded
 from bundler.records import parse_record
 from bundler.runtime.carriers import Member, open_carrier
 from bundler.runtime.documents import Config, Descriptor, Manifest, digest_of, is_tree_path, parse_json, to_json
-from bundler.runtime.errors import BundleError, Faults
+from bundler.runtime.errors import BundleError, Faults, TrustError
 from bundler.runtime.images import load_image, read_layer_0
 from bundler.runtime.indexes import Index
+from bundler.runtime.signatures import verify_signature
 from bundler.runtime.targets import Target
 from bundler.runtime.zstd import check_frame
 from bundler.startup_code import check_startup_code
@@ -377,10 +378,6 @@ def fuzz_name(data: bytes) -> bool:
 
 def fuzz_signature(data: bytes) -> bool:
     """A signature in a Sigstore bundle: nobody has signed, so no input may be accepted."""
-    from bundler.runtime.signatures import verify_signature
-
-    from bundler.runtime.errors import TrustError
-
     with refusals() as refused:
         verify_signature(data, seeds.DIGEST, seeds.keys(), "signature")
     return isinstance(refused[0], TrustError)
