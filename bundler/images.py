@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from bundler.layers import conflict
+from bundler.layer_contents import conflict
 from bundler.runtime.documents import (
     CONFIG_TYPE,
     GZIP_LAYER_TYPE,
