@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -47,7 +49,9 @@ def fuzz(
     limits = [f"-max_total_time={seconds:.0f}"] if seconds else [f"-runs={runs}"]
     command = [sys.executable, __file__, "--run", name, str(corpus), *LIMITS, *limits, f"-seed={seed}"]
     command.append(f"-artifact_prefix={findings}/{name}-")
-    answer = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    with tempfile.TemporaryDirectory(prefix="bundler-fuzz-", dir="/dev/shm") as scratch:
+        environ = {**os.environ, "BUNDLER_FUZZ_SCRATCH": scratch}
+        answer = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=environ)
     stats = [line for line in answer.stderr.splitlines() if line.startswith("stat::number_of_executed_units")]
     covered = [part for part in answer.stderr.splitlines() if " cov: " in part]
     print(name, *stats, *covered[-1:], flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.peers import Place
+from benchmarks.peers import Place, find_python37
 from benchmarks.results import Results, machine, to_json, to_table, versions
 from benchmarks.workloads import IMPORTS, WORKLOADS, Bench, prepare
 
@@ -75,15 +74,6 @@ def main() -> None:
     files = [options.out / f"{name}.{suffix}" for suffix in ("json", "svg")]
     subprocess.run([options.peers / "python", plot, *files], check=True)
     print(table)
-
-
-def find_python37() -> str:
-    """Return a CPython 3.7."""
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    for path in [*sorted(root.glob("3.7.*/bin/python")), shutil.which("python3.7")]:
-        if path:
-            return str(path)
-    sys.exit("error: CPython 3.7 is missing; install it, for example with: pyenv install 3.7")
 
 
 main()

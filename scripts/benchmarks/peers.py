@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,15 @@ class Tool:
     create: Command
     boot: Callable[[Path], Command]
     again: Callable[[Path], Command]
+
+
+def find_python37() -> str:
+    """Return a CPython 3.7."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    for path in [*sorted(root.glob("3.7.*/bin/python")), shutil.which("python3.7")]:
+        if path:
+            return str(path)
+    sys.exit("error: CPython 3.7 is missing; install it, for example with: pyenv install 3.7")
 
 
 def tools_of(place: Place) -> dict[str, Tool]:

@@ -6,9 +6,13 @@ import json
 import statistics
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHOWN = ("create", "cold boot", "boot again", "verify a tree", "16 cold boots at once")
 OURS, THEIRS = "#2f6f4f", "#b8b8b8"
@@ -16,8 +20,6 @@ OURS, THEIRS = "#2f6f4f", "#b8b8b8"
 
 def main(source: Path, target: Path) -> None:
     """Draw *source* into *target*."""
-    mpl.rcParams["svg.hashsalt"] = "bundler"
-    mpl.rcParams["svg.fonttype"] = "none"  # text stays text
     facts = json.loads(source.read_text())
     panels = [
         (workload, rows)
@@ -41,9 +43,16 @@ def main(source: Path, target: Path) -> None:
         axis.margins(x=0.12)
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(facts["title"], fontsize=10)
-    figure.savefig(target, metadata={"Date": None})
+    save(figure, target)
+
+
+def save(figure: Figure, target: Path) -> None:
+    """Write *figure* as an SVG with text as text, and without a date."""
+    with mpl.rc_context({"svg.hashsalt": "bundler", "svg.fonttype": "none"}):
+        figure.savefig(target, metadata={"Date": None})
     # matplotlib leaves blanks at the ends of lines
     target.write_text("\n".join(line.rstrip() for line in target.read_text().splitlines()) + "\n")
 
 
-main(Path(sys.argv[1]), Path(sys.argv[2]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -10,17 +10,21 @@
 
 from __future__ import annotations
 
+import atexit
 import configparser
 import contextlib
 import ctypes
 import email.parser
 import email.policy
+import functools
 import gzip
 import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
 PY37 = PRESETS["azureml-py37"]
 SEPARATOR = seeds.SEPARATOR
 LONGEST_ERROR = 20_000
+SCRATCH = "BUNDLER_FUZZ_SCRATCH"
 
 
 class Target_(NamedTuple):  # noqa: N801 - not the target of a bundle
@@ -92,10 +97,13 @@ def refusals() -> Iterator[list[BundleError]]:
         found.append(error)
 
 
+@functools.cache
 def scratch() -> Path:
-    """Return a directory in memory, of this process alone."""
-    path = Path("/dev/shm") / f"bundler-fuzz-{os.getpid()}"
-    path.mkdir(exist_ok=True)
+    """Return a directory in memory, of this process alone; a process that fuzzes is given one (``SCRATCH``)."""
+    if given := os.environ.get(SCRATCH):
+        return Path(given)
+    path = Path(tempfile.mkdtemp(prefix="bundler-fuzz-", dir="/dev/shm"))
+    atexit.register(shutil.rmtree, path)
     return path
 
 
