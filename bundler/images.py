@@ -1,7 +1,7 @@
 """Layers and documents → an OCI image: the blobs that every carrier holds, under their digests.
 
-* Layer 0 is the gzip of a tar of the documents (``.bundle/`` and what makes a tree mount itself), then ``tree.json``,
-  which lists them.
+* Layer 0 is the gzip of a tar of what tells of this bundle, ``tree.json`` last; the last layer is that of what every
+  bundle for the target has alike: the decoder, and what makes a tree mount itself. It travels once.
 * The image config is a real one, so that registries and container engines take the image as it is.
 * Everything follows from the arguments: the same layers and documents give the same bytes.
 """
@@ -25,7 +25,7 @@ from bundler.runtime.documents import (
     digest_of,
     to_json,
 )
-from bundler.runtime.indexes import Index, Layer, directories_of
+from bundler.runtime.indexes import DECODER_PATH, LAUNCH_PATHS, Index, Layer, directories_of
 from bundler.tars import END, padding, tar_header
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 class Image:
     """A complete image.
 
-    *documents* are the files of layer 0 but ``tree.json``; *blobs* maps digests to bytes or to the file that holds
+    *documents* are the bundle's own files but ``tree.json``; *blobs* maps digests to bytes or to the file that holds
     them; *crcs* has the CRC-32 of each of those files.
     """
 
@@ -71,8 +71,12 @@ def assemble(
     documents: Mapping[str, bytes],
     serial: int = 0,
 ) -> Image:
-    """Join *layers* to an image; *documents* maps paths of layer 0 to their bytes."""
-    tar, listed = _tar_of_documents(documents)
+    """Join *layers* to an image; *documents* maps paths of the bundle's own files to their bytes."""
+    alike = {path: data for path, data in documents.items() if path.startswith((DECODER_PATH, *LAUNCH_PATHS))}
+    tar, listed = _tar_of_documents({path: data for path, data in documents.items() if path not in alike}, TREE_PATH)
+    launch_tar, launched = _tar_of_documents(alike)
+    launch = Layer(digest_of(launch_tar + END), len(launch_tar + END), launched)
+    launch_blob = _gzip(launch_tar + END)
     index = Index(
         target=target,
         libc_version=libc_version,
@@ -87,18 +91,19 @@ def assemble(
         allowances=tuple(sorted({item for layer in layers for item in layer.allowances})),
         layers=_merged(layers),
         documents=listed,
+        launch=launch,
     )
     tree = index.to_bytes()
     index = Index.parse(tree)  # what is written can be read: the reader's rules hold
     tar += tar_header(TREE_PATH, len(tree))
     tree_offset = len(tar)
     layer_0 = tar + tree + padding(len(tree)) + END
-    compressed = _gzip(layer_0)
-    descriptor_0 = Descriptor(GZIP_LAYER_TYPE, digest_of(compressed), len(compressed))
+    blob_0 = _gzip(layer_0)
+    first, last = (Descriptor(GZIP_LAYER_TYPE, digest_of(blob), len(blob)) for blob in (blob_0, launch_blob))
     config = to_json(
         Config(
             arch=_ARCHITECTURES[target.arch],
-            diff_ids=(digest_of(layer_0), *(layer.packed.diff_id for layer in layers)),
+            diff_ids=(digest_of(layer_0), *(layer.packed.diff_id for layer in layers), launch.diff_id),
             tree_digest=digest_of(tree),
             tree_offset=tree_offset,
             tree_size=len(tree),
@@ -107,13 +112,14 @@ def assemble(
     )
     manifest = Manifest(
         Descriptor(CONFIG_TYPE, digest_of(config), len(config)),
-        (descriptor_0, *(layer.packed.descriptor for layer in layers)),
+        (first, *(layer.packed.descriptor for layer in layers), last),
     )
     manifest_bytes = to_json(manifest.to_json())
     blobs: dict[str, bytes | Path] = {
         digest_of(manifest_bytes): manifest_bytes,
         digest_of(config): config,
-        descriptor_0.digest: compressed,
+        first.digest: blob_0,
+        last.digest: launch_blob,
     }
     blobs.update((layer.packed.descriptor.digest, layer.blob) for layer in layers)
     return Image(
@@ -127,9 +133,9 @@ def assemble(
     )
 
 
-def _tar_of_documents(documents: Mapping[str, bytes]) -> tuple[bytes, tuple[File, ...]]:
-    """Return a tar of *documents* without its end, and where each of them lies in it."""
-    tar = b"".join(tar_header(path, directory=True) for path in directories_of([*documents, TREE_PATH]))
+def _tar_of_documents(documents: Mapping[str, bytes], *more: str) -> tuple[bytes, tuple[File, ...]]:
+    """Return a tar of *documents*, and directories for *more*, without its end, and where each file lies in it."""
+    tar = b"".join(tar_header(path, directory=True) for path in directories_of([*documents, *more]))
     files = []
     for path, data in sorted(documents.items()):
         tar += tar_header(path, len(data))

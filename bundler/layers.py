@@ -71,8 +71,8 @@ class LayerPlan:
 
 
 def plan_layers(pins: Sequence[Pin]) -> tuple[LayerPlan, ...]:
-    """Group *pins*, whose sizes are known, into at most 99 layers."""
-    most = MAX_LAYERS - 1 - GROUPS
+    """Group *pins*, whose sizes are known, into at most 98 layers."""
+    most = MAX_LAYERS - 2 - GROUPS
     big = sorted((pin for pin in pins if (pin.size or 0) >= BIG_WHEEL), key=lambda pin: (-(pin.size or 0), pin.name))[
         :most
     ]

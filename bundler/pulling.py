@@ -176,16 +176,15 @@ def _image(arrivals: LayoutStore, digest: str) -> Image:
     manifest = arrivals.find(digest)
     assert manifest is not None  # noqa: S101 - it was copied just now
     read = read_image(arrivals, manifest)
-    files = {layer.digest: arrivals.path(layer.digest) for layer in read.manifest.layers[1:]}
-    small = {item: arrivals.path(item).read_bytes() for item in (digest, read.manifest.config.digest)}
-    first = read.manifest.layers[0].digest
+    files = {layer.digest: arrivals.path(layer.digest) for layer in read.manifest.layers[1:-1]}
+    small = (digest, read.manifest.config.digest, read.manifest.layers[0].digest, read.manifest.layers[-1].digest)
     return Image(
         digest=digest,
         tree_digest=read.config.tree_digest,
         tree=read.tree,
         manifest=read.manifest,
-        documents={file.path: read.documents[file.path] for file in read.tree.documents},
-        blobs={**small, first: arrivals.path(first).read_bytes(), **files},
+        documents={file.path: read.documents[file.path] for file in (*read.tree.documents, *read.tree.launch.files)},
+        blobs={**{item: arrivals.path(item).read_bytes() for item in small}, **files},
         crcs={item: _crc(path) for item, path in files.items()},
     )
 

@@ -42,22 +42,25 @@ def verify(path: str, demands: Demands = Demands(), *, decode: Decoder, jobs: in
 
 def _faults_of_tars(image: Image, carrier: Carrier, decode: Decoder) -> list[ContentError]:
     files = {file.path: file for file in image.tree.files}
-    descriptor = image.manifest.layers[0]
-    member = carrier.blob(descriptor.digest)
-    layer_0 = zlib.decompress(member.read(0, descriptor.size), 16 + zlib.MAX_WBITS)
-    faults = _faults_of_layer_0(layer_0, image, files, member.where)
-    for descriptor, layer in zip(image.manifest.layers[1:], image.tree.layers, strict=True):
-        blob = carrier.blob(descriptor.digest)
-        faults += faults_of_layer(_decoded(carrier, descriptor, decode), layer, files, blob.where)
+    faults = []
+    for descriptor, layer in zip(
+        image.manifest.layers, (_layer_0(image, carrier), *image.tree.layers, image.tree.launch), strict=True
+    ):
+        data = _decoded(carrier, descriptor, decode) if descriptor.frames else [_inflated(carrier, descriptor)]
+        faults += faults_of_layer(data, layer, files, carrier.blob(descriptor.digest).where)
     return faults
 
 
-def _faults_of_layer_0(data: bytes, image: Image, files: dict[str, File], where: str) -> list[ContentError]:
-    """Compare layer 0, which holds the index itself besides the documents that the index lists."""
+def _layer_0(image: Image, carrier: Carrier) -> Layer:
+    """Describe layer 0, which holds the index itself besides the documents that the index lists."""
     config = image.config
     tree = File(TREE_PATH, config.tree_size, config.tree_digest[7:], executable=False, offset=config.tree_offset)
-    documents = (*image.tree.documents, tree)
-    return faults_of_layer([data], Layer(config.diff_ids[0], len(data), documents), files, where)
+    size = len(_inflated(carrier, image.manifest.layers[0]))
+    return Layer(config.diff_ids[0], size, (*image.tree.documents, tree))
+
+
+def _inflated(carrier: Carrier, descriptor: Descriptor) -> bytes:
+    return zlib.decompress(carrier.blob(descriptor.digest).read(0, descriptor.size), 16 + zlib.MAX_WBITS)
 
 
 def _decoded(carrier: Carrier, descriptor: Descriptor, decode: Decoder) -> Iterator[bytes]:

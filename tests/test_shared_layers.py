@@ -363,7 +363,7 @@ def test_a_bundle_from_the_cache_boots_and_its_push_to_the_same_store_sends_no_l
     assert answer.stdout == "1\n", answer.stderr
     with BundleStore(made.path) as source:
         done = copy(source, "latest", store, "v1")
-    assert done.sent_blobs == 3  # config, layer 0 and the manifest
+    assert done.sent_blobs == 4  # config, first and last layer, and the manifest
     collected = collect(store, older_than=0)
     assert (collected.removed, collected.names) == (0, 3)
     assert len(collect(store, older_than=0, forget=["layer-*"]).forgotten) == 2

@@ -162,7 +162,7 @@ def place_of(kind, carrier, originals):
         return f"blobs/sha256/{name}"
     layers = image.manifest.layers
     digest = {"config": image.manifest.config.digest, "manifest": image.digest}.get(kind)
-    digest = digest or (layers[0].digest if kind in ("index", "decoder") else layers[1].digest)
+    digest = digest or layers[{"index": 0, "decoder": -1}.get(kind, 1)].digest
     return f"blobs/sha256/{digest[7:]}"
 
 

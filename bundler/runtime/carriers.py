@@ -274,7 +274,7 @@ class Pyz(Carrier):
 
 
 def member_of(path: str, kind: str) -> str:
-    """Return which member of a ``.pyz`` or packed directory holds the file *path* of layer 0; empty if none does."""
+    """Return which member of a ``.pyz`` or packed directory holds the bundle's own file *path*; empty if none does."""
     name = path[len(SITE_PACKAGES) + 1 :] if path.startswith(SITE_PACKAGES + "/") else ""
     if kind == "pyz" and "__pycache__/" in name:
         # Inside a zip Python looks for it beside its source; another Python than the target takes the source.

@@ -225,13 +225,13 @@ class Manifest(NamedTuple):
         layers = tuple(Descriptor.from_fields(layer) for layer in fields.items("layers"))
         if config.media_type != CONFIG_TYPE or config.size > MAX_DOCUMENT:
             raise ContentError(fields.at("config"), "is not an image config", got=config.media_type, rule="B16")
-        wanted = [GZIP_LAYER_TYPE] + [ZSTD_LAYER_TYPE] * (len(layers) - 1)
-        if not 1 <= len(layers) <= MAX_LAYERS or [layer.media_type for layer in layers] != wanted:
+        wanted = [GZIP_LAYER_TYPE, *[ZSTD_LAYER_TYPE] * (len(layers) - 2), GZIP_LAYER_TYPE]
+        if len(layers) > MAX_LAYERS or [layer.media_type for layer in layers] != wanted:
             raise ContentError(
                 fields.at("layers"),
                 "are not the layers of a bundle",
                 got=f"{len(layers)} of {', '.join(sorted({layer.media_type for layer in layers}))}",
-                want=f"one {GZIP_LAYER_TYPE}, then up to {MAX_LAYERS - 1} {ZSTD_LAYER_TYPE}",
+                want=f"up to {MAX_LAYERS - 2} {ZSTD_LAYER_TYPE} between two {GZIP_LAYER_TYPE}",
                 rule="B16",
             )
         return cls(config, layers)

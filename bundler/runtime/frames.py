@@ -38,7 +38,7 @@ class Run(NamedTuple):
 def runs_of(image: Image) -> List[Run]:
     """Cut the layers 1, 2, … of *image* into runs."""
     runs = []
-    for n, (descriptor, layer) in enumerate(zip(image.manifest.layers[1:], image.tree.layers), 1):
+    for n, (descriptor, layer) in enumerate(zip(image.manifest.layers[1:-1], image.tree.layers), 1):
         frames: List[Frame] = []
         files: List[File] = []
         start = offset = blob_end = tar_end = 0

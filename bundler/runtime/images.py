@@ -1,7 +1,8 @@
 """An open carrier → a verified image: expected digest → manifest → image config → ``tree.json``.
 
 Each link is checked before the next is read (rules B16 and B17), and all bytes are kept that were checked: nothing
-is read twice. Layer 0 is gzip, so that zlib alone leads to ``tree.json`` and to the decoder for the other layers.
+is read twice. The first and the last layer are gzip, so that zlib alone leads to ``tree.json`` and to the decoder for
+the other layers.
 """
 
 from __future__ import annotations
@@ -78,13 +79,15 @@ def load_image(carrier: Carrier, expect: Optional[str] = None) -> Image:
         tree_bytes = read_verified(carrier.member(TREE_PATH), config.tree_digest, config.tree_size)
         index = Index.parse(tree_bytes)
     else:
-        layer = read_layer_0(carrier.blob(manifest.layers[0].digest), manifest.layers[0])
+        layer = _read_gzip(carrier, manifest.layers[0])
         tree_bytes = layer[config.tree_offset : config.tree_offset + config.tree_size]
         _compare(digest_of(tree_bytes), config.tree_digest, f"{carrier.path}: {TREE_PATH}")
         index = Index.parse(tree_bytes)
         documents[TREE_PATH] = tree_bytes
-        for file in index.documents:
-            documents[file.path] = _slice(layer, file, f"{carrier.path}: {file.path}")
+        launch = _read_gzip(carrier, manifest.layers[-1])
+        for data, files in ((layer, index.documents), (launch, index.launch.files)):
+            for file in files:
+                documents[file.path] = _slice(data, file, f"{carrier.path}: {file.path}")
     _check_agreement(carrier.path, manifest, config, index)
     return Image(digest, expect is not None, manifest, config, index, documents)
 
@@ -112,7 +115,7 @@ def _load_mounted(carrier: Carrier, digest: str, *, trusted: bool) -> Image:
     member = carrier.member(TREE_PATH)
     data = read_verified(member, digest, min(member.size, MAX_TREE))
     index = Index.parse(data)
-    diff_ids = tuple(layer.diff_id for layer in index.layers)
+    diff_ids = tuple(layer.diff_id for layer in (*index.layers, index.launch))
     config = Config("", diff_ids, tree_digest=digest, tree_offset=0, tree_size=len(data))
     return Image(digest, trusted, Manifest(Descriptor(CONFIG_TYPE, digest, 0), ()), config, index, {})
 
@@ -137,8 +140,12 @@ def _slice(layer: bytes, file: File, where: str) -> bytes:
     return data
 
 
-def read_layer_0(member: Member, descriptor: Descriptor) -> bytes:
-    """Return the uncompressed bytes of layer 0: one gzip member, nothing behind it, of a bounded size."""
+def _read_gzip(carrier: Carrier, descriptor: Descriptor) -> bytes:
+    return read_gzip_layer(carrier.blob(descriptor.digest), descriptor)
+
+
+def read_gzip_layer(member: Member, descriptor: Descriptor) -> bytes:
+    """Return the uncompressed bytes of the layer *member*: one gzip member, nothing behind it, of a bounded size."""
     limit = MAX_TREE + MAX_DOCUMENT
     if descriptor.size > limit:
         raise ContentError(
@@ -157,7 +164,7 @@ def read_layer_0(member: Member, descriptor: Descriptor) -> bytes:
 
 def _check_agreement(where: str, manifest: Manifest, config: Config, index: Index) -> None:
     """Refuse documents that contradict each other (rules B16 and C21)."""
-    diff_ids = tuple(layer.diff_id for layer in index.layers)
+    diff_ids = tuple(layer.diff_id for layer in (*index.layers, index.launch))
     if len(config.diff_ids) != len(manifest.layers) or config.diff_ids[1:] != diff_ids:
         raise ContentError(
             where,
@@ -165,7 +172,7 @@ def _check_agreement(where: str, manifest: Manifest, config: Config, index: Inde
             got=f"{len(manifest.layers)}, {len(config.diff_ids)} and {len(diff_ids) + 1}",
             rule="B16",
         )
-    for n, (descriptor, layer) in enumerate(zip(manifest.layers[1:], index.layers)):
+    for n, (descriptor, layer) in enumerate(zip(manifest.layers[1:-1], index.layers)):
         raw = sum(frame.raw for frame in descriptor.frames)
         if raw != layer.size:
             raise ContentError(

@@ -1,7 +1,7 @@
 """``tree.json``, the index of a tree: what was installed, for which target, and every file with its sha256.
 
-* Layer 0 holds the ``documents``: ``.bundle/``, what makes a tree mount itself, then this one. The index lists
-  layers 1, 2, ….
+* Layer 0 holds the ``documents``, this one last. The index lists layers 1, 2, …, and the ``launch`` layer, the last of
+  the image: the decoder and what makes a tree mount itself, which many bundles have alike.
 * Offsets lead into the uncompressed layer, so that nobody has to parse tar (rule C21: files of a layer neither
   overlap nor leave it, and no path occurs twice or is another's directory).
 """
@@ -16,7 +16,7 @@ from .targets import Target
 
 DECODER_PATH = ".bundle/decoder.so"
 LOCK_PATH = ".bundle/pylock.toml"
-# What makes a tree verify and mount itself, where PYTHONPATH leads to it. It lies in layer 0, like .bundle/.
+# What makes a tree verify and mount itself, where PYTHONPATH leads to it. It lies in the launch layer.
 LAUNCH_PATHS = (
     "site-packages/sitecustomize.py",
     "site-packages/__pycache__/sitecustomize.",
@@ -116,7 +116,7 @@ class Index(NamedTuple):
 
     *libc_version* is the oldest libc that the wheels accept; *bytecode* the Python that compiled the ``.pyc``, or
     None; *console_scripts* maps the names in ``bin/`` to ``module:attr``; *allowances* are the exceptions that were
-    made; *documents* are the other files of layer 0.
+    made; *documents* are the other files of layer 0, *launch* is the last layer.
     """
 
     target: Target
@@ -127,6 +127,7 @@ class Index(NamedTuple):
     allowances: Tuple[Allowance, ...]
     layers: Tuple[Layer, ...]
     documents: Tuple[File, ...]
+    launch: Layer
 
     @classmethod
     def parse(cls, data: bytes, where: str = TREE_PATH) -> Index:
@@ -153,6 +154,7 @@ class Index(NamedTuple):
             tuple(Allowance.from_fields(item) for item in fields.items("allowances")),
             tuple(Layer.from_fields(item) for item in fields.items("layers")),
             _parse_files(fields, "documents", MAX_TREE),
+            Layer.from_fields(Fields(fields.value.get("launch"), fields.at("launch"))),
         )
         _check_paths(index)
         return index
@@ -170,13 +172,14 @@ class Index(NamedTuple):
                 "allowances": [item._asdict() for item in self.allowances],
                 "layers": [layer.to_json() for layer in self.layers],
                 "documents": [list(file) for file in self.documents],
+                "launch": self.launch.to_json(),
             }
         )
 
     @property
     def files(self) -> List[File]:
         """All files of the tree but ``tree.json`` itself."""
-        return [*self.documents, *(file for layer in self.layers for file in layer.files)]
+        return [*self.documents, *(file for layer in (*self.layers, self.launch) for file in layer.files)]
 
     @property
     def needs(self) -> Target:
@@ -187,14 +190,15 @@ class Index(NamedTuple):
 def _check_paths(index: Index) -> None:
     """Refuse paths that collide, also where case does not count, or that are at once file and directory."""
     paths = {*CARRIED, SIGNATURES}
-    for n, layer in enumerate([index.documents, *(layer.files for layer in index.layers)]):
-        for file in layer:
+    layers = [index.documents, *(layer.files for layer in index.layers), index.launch.files]
+    for n, files in enumerate(layers):
+        for file in files:
             folded = file.path.casefold()
             if folded in paths:
                 raise ContentError(file.path, "occurs twice in the tree", rule="C21")
             paths.add(folded)
-            if folded.startswith((".bundle/", *LAUNCH_PATHS)) != (n == 0):
-                want = "what belongs to the bundle itself in layer 0, and nothing else there"
+            if folded.startswith((".bundle/", *LAUNCH_PATHS)) != (n in (0, len(layers) - 1)):
+                want = "what belongs to the bundle itself in the first and the last, and nothing else there"
                 raise ContentError(file.path, "is in the wrong layer", want=want, rule="C21")
     for path in directories_of(paths):
         if path in paths:

@@ -163,8 +163,8 @@ def _is_left_over(carrier: Carrier, name: str) -> bool:
 
 
 def _faults_of_blobs(image: Image, carrier: Carrier, jobs: int) -> List[ContentError]:
-    """Hash every layer as a whole; layer 0 was read with the documents."""
-    todo = iter(list(image.manifest.layers[1:]))
+    """Hash every layer as a whole; the first and the last were read with the documents."""
+    todo = iter(list(image.manifest.layers[1:-1]))
     faults: List[ContentError] = []
 
     def work(errors: List[BaseException]) -> None:

@@ -1,6 +1,7 @@
 """A manifest in a store → the verified documents of the bundle that it is, without its large layers.
 
-* Read are the manifest, the config and layer 0, each checked on its way; the runtime's own reader does the rest.
+* Read are the manifest, the config, the first and the last layer, each checked on its way; the runtime's own reader
+  does the rest.
 * What may pass is tried again.
 """
 

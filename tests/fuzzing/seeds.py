@@ -105,7 +105,12 @@ def configs() -> list[bytes]:
 
 def indexes() -> list[bytes]:
     whole = json.loads(_image().tree.to_bytes())
-    small = {**whole, "documents": whole["documents"][:1], "layers": whole["layers"][:1]}
+    small = {
+        **whole,
+        "documents": whole["documents"][:1],
+        "layers": whole["layers"][:1],
+        "launch": {**whole["launch"], "files": []},
+    }
     return [to_json(small), _image().tree.to_bytes()]
 
 

@@ -48,7 +48,7 @@ from bundler.records import parse_record
 from bundler.runtime.carriers import Member, open_carrier
 from bundler.runtime.documents import Config, Descriptor, Manifest, digest_of, is_tree_path, parse_json, to_json
 from bundler.runtime.errors import BundleError, Faults, TrustError
-from bundler.runtime.images import load_image, read_layer_0
+from bundler.runtime.images import load_image, read_gzip_layer
 from bundler.runtime.indexes import Index
 from bundler.runtime.signatures import verify_signature
 from bundler.runtime.targets import Target
@@ -303,7 +303,7 @@ def fuzz_gzip(data: bytes) -> bool:
     path = _file("layer", data)
     with path.open("rb") as file, refusals() as refused:
         member = Member("layer", file.fileno(), 0, len(data))
-        layer = read_layer_0(member, Descriptor("", digest_of(data), len(data)))
+        layer = read_gzip_layer(member, Descriptor("", digest_of(data), len(data)))
     if refused:
         return False
     assert gzip.decompress(data) == layer

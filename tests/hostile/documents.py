@@ -66,7 +66,7 @@ class Case(NamedTuple):
 
 
 def _layers(count: int) -> Callable[[Any], Any]:
-    return lambda value: {**value, "layers": value["layers"][:1] + value["layers"][1:] * count}
+    return lambda value: {**value, "layers": value["layers"][:1] + value["layers"][1:-1] * count + value["layers"][-1:]}
 
 
 def _files(*rows: list[Any]) -> Callable[[Any], Any]:
@@ -129,11 +129,16 @@ DOCUMENTS = {
     "manifest: a negative size": Case("manifest", put("layers", 0, "size", value=-1), "B16", "layers[0].size"),
     "manifest: a layer 0 of 1 GiB": Case("manifest", put("layers", 0, "size", value=1 << 30), "B16", "is too large"),
     "manifest: a size that is another": Case("manifest", put("layers", 0, "size", value=7), "C19", "the wrong size"),
-    "manifest: only layer 0": Case("manifest", _layers(0), "B16", "different layers"),
+    "manifest: no layer of its wheels": Case("manifest", _layers(0), "B16", "different layers"),
+    "manifest: only layer 0": Case("manifest", lambda v: {**v, "layers": v["layers"][:1]}, "B16", "manifest.layers"),
+    "manifest: no launch layer": Case("manifest", lambda v: {**v, "layers": v["layers"][:2]}, "B16", "manifest.layers"),
     "manifest: a layer twice": Case("manifest", _layers(2), "B16", "different layers"),
-    "manifest: 101 layers": Case("manifest", _layers(100), "B16", "manifest.layers"),
+    "manifest: 101 layers": Case("manifest", _layers(99), "B16", "manifest.layers"),
     "manifest: layers in another order": Case(
-        "manifest", lambda v: {**v, "layers": v["layers"][::-1]}, "B16", "manifest.layers"
+        "manifest", lambda v: {**v, "layers": v["layers"][:1] + v["layers"][:0:-1]}, "B16", "manifest.layers"
+    ),
+    "manifest: first and last layer exchanged": Case(
+        "manifest", lambda v: {**v, "layers": v["layers"][::-1]}, "C19", "is not what was promised"
     ),
     "manifest: a layer that may not be distributed": Case(
         "manifest",
@@ -194,6 +199,22 @@ DOCUMENTS = {
     "tree: a layer of another size": Case("tree", put("layers", 0, "size", value=1 << 20), "C21", "do not add up"),
     "tree: another diff_id": Case(
         "tree", put("layers", 0, "diff_id", value="sha256:" + HEX), "B16", "different layers"
+    ),
+    "tree: no launch layer": Case("tree", put("launch", value=...), "B15", "launch"),
+    "tree: a launch layer that is not there": Case(
+        "tree", put("launch", "diff_id", value="sha256:" + HEX), "B16", "different layers"
+    ),
+    "tree: a decoder with another sha256": Case(
+        "tree", put("launch", "files", value=[_row(".bundle/decoder.so", offset=0)]), "C19", ".bundle/decoder.so"
+    ),
+    "tree: a module in the launch layer": Case(
+        "tree", put("launch", "files", value=[_row("site-packages/evil.py", 0, EMPTY, offset=0)]), "C21", "wrong layer"
+    ),
+    "tree: a decoder beyond the launch layer": Case(
+        "tree",
+        put("launch", "files", value=[_row(".bundle/decoder.so", 9, offset=1 << 20)]),
+        "C21",
+        "outside its layer",
     ),
     "tree: no layers": Case("tree", put("layers", value=[]), "B16", "different layers"),
     **{

@@ -89,7 +89,8 @@ def pack(
     cut = frames(tar)
     blob = b"".join(data for _, data in cut)
     documents = {".bundle/pylock.toml": b"# a lock\n"}
-    tar_0, listed = _tar_of_documents(documents)
+    tar_0, listed = _tar_of_documents(documents, TREE_PATH)
+    launch = _gzip(END)
     target = this_target()
     tree_bytes = _bytes(
         tree(
@@ -103,6 +104,7 @@ def pack(
                 "allowances": [],
                 "layers": [{"diff_id": digest_of(tar), "size": len(tar), "files": files}],
                 "documents": [list(file) for file in listed],
+                "launch": {"diff_id": digest_of(END), "size": len(END), "files": []},
             }
         )
     )
@@ -110,7 +112,9 @@ def pack(
     offset = len(tar_0)
     tar_0 = layer_0(tar_0 + tree_bytes + padding(len(tree_bytes)) + END)
     compressed = gzip(_gzip(tar_0))
-    document = Config("amd64", (digest_of(tar_0), digest_of(tar)), digest_of(tree_bytes), offset, len(tree_bytes))
+    document = Config(
+        "amd64", (digest_of(tar_0), digest_of(tar), digest_of(END)), digest_of(tree_bytes), offset, len(tree_bytes)
+    )
     config_bytes = _bytes(config(document.to_json()))
     annotation = " ".join(f"{raw}:{len(data)}:{hashlib.sha256(data).hexdigest()}" for raw, data in cut)
     manifest_bytes = _bytes(
@@ -127,6 +131,7 @@ def pack(
                         "size": len(blob),
                         "annotations": {FRAMES: annotation},
                     },
+                    {"mediaType": GZIP_LAYER_TYPE, "digest": digest_of(launch), "size": len(launch)},
                 ],
             }
         )
@@ -135,7 +140,7 @@ def pack(
     index_bytes = _bytes(index({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [named]}))
     blobs = directory / "blobs" / "sha256"
     blobs.mkdir(parents=True)
-    for data in (compressed, blob, config_bytes, manifest_bytes):
+    for data in (compressed, blob, launch, config_bytes, manifest_bytes):
         (blobs / digest_of(data)[7:]).write_bytes(data)
     (directory / "oci-layout").write_bytes(LAYOUT)
     (directory / "index.json").write_bytes(index_bytes)

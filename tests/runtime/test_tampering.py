@@ -131,7 +131,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("kind", ["manifest", "config", "layer 0", "layer 1", "index.json"])
+@pytest.mark.parametrize("kind", ["manifest", "config", "layer 0", "layer 1", "launch layer", "index.json"])
 def test_c19_a_packed_directory_with_a_bad_member_is_refused(image, tmp_path, decode, change, kind):
     out = tmp_path / "deps"
     write_carrier(image, out, form="packed", force=False, decode=decode, jobs=1)
@@ -140,6 +140,7 @@ def test_c19_a_packed_directory_with_a_bad_member_is_refused(image, tmp_path, de
         "config": image.manifest.config.digest,
         "layer 0": image.manifest.layers[0].digest,
         "layer 1": image.manifest.layers[1].digest,
+        "launch layer": image.manifest.layers[-1].digest,
     }.get(kind)
     path = out / "blobs" / "sha256" / digest[7:] if digest else out / kind
     CHANGES[change](path)
