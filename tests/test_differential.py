@@ -275,9 +275,11 @@ def test_tarfile_and_gzip_read_the_layers_as_we_do(layer):
     with tarfile.open(fileobj=io.BytesIO(tar)) as theirs:
         found = {member.name: member.offset_data for member in theirs if member.isreg()}
     assert found == {file.path: file.offset for file in image.tree.layers[0].files}
-    layer_0 = tools.run("gzip", "-d", "-c", stdin=image.blobs[image.manifest.layers[0].digest])
-    with tarfile.open(fileobj=io.BytesIO(layer_0)) as theirs:
-        read = {member.name: theirs.extractfile(member).read() for member in theirs if member.isreg()}
+    read = {}
+    for descriptor in (image.manifest.layers[0], image.manifest.layers[-1]):
+        unzipped = tools.run("gzip", "-d", "-c", stdin=image.blobs[descriptor.digest])
+        with tarfile.open(fileobj=io.BytesIO(unzipped)) as theirs:
+            read.update((member.name, theirs.extractfile(member).read()) for member in theirs if member.isreg())
     assert read.pop(".bundle/tree.json") == image.tree.to_bytes()
     assert read == image.documents
 

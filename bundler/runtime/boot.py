@@ -22,7 +22,7 @@ from .carriers import Carrier, open_carrier
 from .demands import Demands, demands_of, with_options
 from .errors import BundleError, PlaceError, UsageError
 from .images import Image, load_image, read_config, read_digest
-from .places import Lock, Staging, choose_cache, discard
+from .places import Lock, Staging, choose_cache, discard, remove_leftovers
 from .pruning import prune_beside
 from .targets import check, this_target
 from .trees import faults_of_tree, raise_faults, write_tree
@@ -166,6 +166,7 @@ def _make_ready(image: Image, carrier: Carrier, root: str, policy: str, demands:
             return
         policy = "always" if completed else "boot"  # what is there is no tree to be taken without a look
     there = os.path.isdir(root)
+    remove_leftovers(root)
     if there and policy == "never":
         report.update(decision="taken without a look")
         _note(root, image.digest, demands, looked=False)

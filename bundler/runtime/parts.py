@@ -24,7 +24,7 @@ from .errors import ContentError, PlaceError
 from .frames import Run, in_parallel, processors, read_run
 from .images import Image
 from .indexes import DECODER_PATH, directories_of
-from .places import Staging, is_private
+from .places import Staging, is_private, private_name
 from .plans import Plan
 from .trees import FileWriter, decoder_for
 from .zstd import Decoder
@@ -243,13 +243,12 @@ class Parts:
             for directory, _, _ in os.walk(self.root):
                 if not directory.startswith(os.path.join(self.root, ".bundle")):
                     os.chmod(directory, 0o555)  # noqa: S103 - a tree is for everyone to read
-            parent, name = os.path.split(self.root)
-            aside = os.path.join(parent, f".{name}.partial-{os.urandom(8).hex()}")
+            aside = private_name(self.root)
             os.rename(self._state, aside)
             for path in (os.path.join(self.root, ".bundle"), self.root):
                 os.chmod(path, 0o555)  # noqa: S103
-            markers.note(self.root, self.digest, markers.NONE)
             _remove(aside)
+            markers.note(self.root, self.digest, markers.NONE)  # last: without it the next one cleans up
         self.complete = True
         return True
 

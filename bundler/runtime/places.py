@@ -161,16 +161,12 @@ class Staging:
     def __init__(self, final: str) -> None:
         """Name the directory that is to appear."""
         self._final = final
-        self._prefix = f".{os.path.basename(final)}.partial-"
         self.path = ""
         self._fd = -1
 
     def __enter__(self) -> Staging:
-        parent = os.path.dirname(self._final)
-        for name in os.listdir(parent):
-            if name.startswith(self._prefix):
-                remove_if_abandoned(os.path.join(parent, name))
-        self.path = os.path.join(parent, self._prefix + os.urandom(8).hex())
+        remove_leftovers(self._final)
+        self.path = private_name(self._final)
         os.mkdir(self.path, 0o700)
         self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         flock(self._fd, wait=False)
@@ -210,6 +206,20 @@ def exchange(one: str, other: str) -> bool:
         return False
 
 
+def private_name(final: str) -> str:
+    """Return a new name beside *final* for what is not finished, or is being removed."""
+    parent, name = os.path.split(final)
+    return os.path.join(parent, f".{name}.partial-{os.urandom(8).hex()}")
+
+
+def remove_leftovers(final: str) -> None:
+    """Remove what processes that do not live any more have left beside *final* under private names."""
+    parent, name = os.path.split(final)
+    for other in os.listdir(parent):
+        if other.startswith(f".{name}.partial-"):
+            remove_if_abandoned(os.path.join(parent, other))
+
+
 def remove_if_abandoned(path: str) -> None:
     """Remove the directory *path*, which ``Staging`` has made, if its maker does not live any more."""
     try:
@@ -223,7 +233,7 @@ def remove_if_abandoned(path: str) -> None:
 
 def discard(final: str) -> None:
     """Remove the tree *final* so that nobody ever finds a part of it under that name (rule D25)."""
-    aside = os.path.join(os.path.dirname(final), f".{os.path.basename(final)}.partial-{os.urandom(8).hex()}")
+    aside = private_name(final)
     os.rename(final, aside)
     remove_tree(aside)
 
