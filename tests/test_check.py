@@ -13,6 +13,7 @@ from interpreters import python, target_of
 from wheel_factory import make_wheel
 
 FORMATS = {"pyz": "deps.pyz", "packed": "deps", "tree": "deps"}
+EACH_FORMAT = ["pyz", pytest.param("packed", marks=pytest.mark.slow), pytest.param("tree", marks=pytest.mark.slow)]
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def create(bundle):
     return create
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", EACH_FORMAT)
 def test_a_conflict_is_shown_with_the_command_that_pins_around_it(bundle, create, form, tmp_path):
     path, _ = create("app", "lib>=2", form=form)
     answer = bundle("check", path, "--baseline", "freeze.txt")
@@ -138,7 +139,7 @@ def test_a_baseline_of_another_python_is_refused(bundle, create):
     assert "is what another Python has" in answer.stderr
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", EACH_FORMAT)
 def test_what_is_left_to_the_image_is_recorded_and_checked(bundle, create, form, tmp_path):
     path, made = create("app", "--baseline", "freeze.txt", "--skip-provided", form=form)
     assert [package["name"] for package in made["packages"]] == ["app"]

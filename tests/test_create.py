@@ -332,6 +332,7 @@ cd "$2" && shift 2 && exec "$@"
 
 @pytest.mark.parametrize("full", ["output", "cache"])
 @pytest.mark.parametrize("form", ["pyz", "packed", "tree"])
+@pytest.mark.slow
 def test_d26_a_full_disk_leaves_nothing_behind(locked, cache, tmp_path, form, full):
     """The output, or the cache with the layers, is on a real file system of 1 MiB."""
     (tmp_path / "pylock.toml").write_text(locked.to_toml())
@@ -366,6 +367,7 @@ def test_an_output_that_cannot_be_written_is_refused(locked, cache, tmp_path):
 
 
 @pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+@pytest.mark.slow
 def test_d30_an_interrupted_create_leaves_nothing_behind(locked, cache, tmp_path, signal_name):
     """The signal arrives while layers are being compressed."""
     import signal

@@ -104,6 +104,7 @@ def started(*arguments, cwd):
     return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_an_interrupted_pull_says_where_it_will_go_on(tmp_path):
     import signal
 

@@ -55,6 +55,7 @@ def test_a_directory_is_a_package_that_mounts(deps, tmp_path):
     assert run(python("3.7"), "-c", code, cwd=tmp_path).stdout == "42\n"
 
 
+@pytest.mark.slow
 def test_a_wheel_brings_the_command(deps, tmp_path):
     path, digest = deps
     wheel = write_wheel(tmp_path)

@@ -172,6 +172,7 @@ def test_damage_is_found_and_what_is_damaged_gets_no_name(digest, wheelhouse, pl
         "{hex}  house/requirements.txt\n{hex}  house/requirements.txt\n",
     ],
 )
+@pytest.mark.slow
 def test_side_files_that_lie_are_refused(text, wheelhouse, place, tmp_path):
     push_files(tmp_path / "house", place, "house", decode=decode)
     (place.root / "house.sha256").write_text(text.format(hex="a" * 64))
@@ -213,6 +214,7 @@ def test_the_commands_do_both(digest, tmp_path):
         (["pull", "share/v1.pyz", "packed", "--as-file", "--force"], 1, "is no wheelhouse, and stays"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_done_is_said(arguments, code, message, digest, tmp_path):
     bundle("push", "deps.pyz", "share/v1.pyz", "--as-file", cwd=tmp_path)
     make_bundle(tmp_path / "packed", 100, form="packed")

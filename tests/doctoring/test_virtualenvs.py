@@ -14,6 +14,7 @@ from wheel_factory import make_wheel
 from bundler.doctor import diagnose
 from bundler.targets import PRESETS
 
+pytestmark = pytest.mark.slow
 LIB = "AZUREML_EXTRA_PYTHON_LIB_PATH"
 SETUP = "from setuptools import setup\nsetup(name='alpha', version='1.0', py_modules=['alpha'])\n"
 PYPROJECT = """\

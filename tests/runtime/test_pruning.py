@@ -134,6 +134,7 @@ def test_a_tree_that_is_removed_between_two_starts_is_unpacked_again(deps):
         run(path, "cache", "clear")
 
 
+@pytest.mark.slow
 def test_processes_that_start_while_others_prune_all_find_their_tree(deps):
     path, _ = deps
     loop = f"for n in $(seq 10); do {python('3.7')} {path} %s > /dev/null || exit 1; done"

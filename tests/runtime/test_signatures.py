@@ -375,6 +375,7 @@ def accepts(public, hashed, r, s):
 @given(SCALARS, HASHES, st.randoms(use_true_random=False))
 @example(1, bytes(32), random.Random(0))
 @example(N - 1, b"\xff" * 32, random.Random(0))
+@pytest.mark.slow
 def test_agrees_with_cryptography_about_any_key_and_message(scalar, hashed, generator):
     private = ec.derive_private_key(scalar, ec.SECP256R1())
     public = private.public_key()
