@@ -43,6 +43,12 @@ def make(directory, form, version="3.7"):
     return out, image.digest
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Work where nothing stays: the startup line writes a file."""
+    monkeypatch.chdir(tmp_path)
+
+
 def boot(*arguments, version="3.7", program=None, **options):
     """Run ``python PROGRAM …`` (default: the runtime of the builder) and return the completed process."""
     if program is None:
