@@ -22,6 +22,7 @@ IMPORTS = {
     "sklearn": "import pandas, sklearn, lightgbm, scipy.stats",
     "torch": "import torch, transformers, onnxruntime",
 }
+FIRST = {"small": "import attr", "sklearn": "import numpy", "torch": "import numpy"}
 # The pin of the set that changes; a small wheel.
 CHANGED = {"small": "idna==3.4", "sklearn": "threadpoolctl==3.0.0", "torch": "filelock==3.10.0"}
 TOGETHER = (1, 2, 4, 16)
@@ -111,6 +112,21 @@ class Bench:
                 if round_ == 0:  # unpacks, or fills the page cache
                     row.seconds.clear()
 
+    def lazy(self) -> None:
+        """Boot cold up to the end of one import and of all, eagerly and lazily."""
+        place = self.place
+        packed = place.work / "packed"
+        first = place.work / "first.py"
+        first.write_text(FIRST[self.name] + "\n")
+        programs = {FIRST[self.name]: first, IMPORTS[self.name]: self.program}
+        for _ in range(self.rounds):
+            for what, program in programs.items():
+                for tool, lazily in (("bundle", "0"), ("bundle, lazy", "1")):
+                    forget_unpacked(place)
+                    environ = {"PYTHONPATH": str(packed), "BUNDLE_LAZY": lazily}
+                    command = [place.python, "-B", program]
+                    self.results.run(f"cold boot to {what}", tool, command, place, **environ)
+
     def verify(self) -> None:
         """Verify a tree and a ``.pyz``; beside them, sha256sum of the same bytes with all cores."""
         place = self.place
@@ -136,7 +152,7 @@ class Bench:
         return self.results.run(workload, tool, command, self.place)
 
 
-WORKLOADS = ("create", "change_one_pin", "boot", "start", "verify", "together")
+WORKLOADS = ("create", "change_one_pin", "boot", "start", "lazy", "verify", "together")
 
 
 def prepare(place: Place, requirements: Path) -> int:
