@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.peers import Place, find_python37
 from benchmarks.results import Results, machine, to_json, to_table, versions
@@ -51,10 +52,6 @@ def main() -> None:
         if not cache.exists():
             shutil.copytree(place.cache, cache)
         bench = Bench(place, results, options.set, options.rounds, set(options.tool or ()) or None)
-        for workload in WORKLOADS:
-            if workload == "create" or not options.only or workload in options.only:
-                print(f"{time.strftime('%H:%M:%S')} {workload}", file=sys.stderr)
-                getattr(bench, workload)()
         facts = {
             "title": f"{options.set}, on {machine(options.on)['file system']}",
             "imports": IMPORTS[options.set],
@@ -64,16 +61,24 @@ def main() -> None:
             "machine": machine(options.on),
             "versions": versions(options.peers, python, bundle),
         }
+        for workload in WORKLOADS:
+            if workload == "create" or not options.only or workload in options.only:
+                print(f"{time.strftime('%H:%M:%S')} {workload}", file=sys.stderr)
+                getattr(bench, workload)()
+                write(results, facts, options)  # what follows may fail
         subprocess.run(["chmod", "-R", "u+w", work], check=True)
+    print(to_table(results, facts))
+
+
+def write(results: Results, facts: dict[str, Any], options: argparse.Namespace) -> None:
+    """Write table, JSON and plot."""
     name = options.name or options.set
     options.out.mkdir(parents=True, exist_ok=True)
-    table = to_table(results, facts)
     (options.out / f"{name}.json").write_text(to_json(results, facts))
-    (options.out / f"{name}.md").write_text(table)
+    (options.out / f"{name}.md").write_text(to_table(results, facts))
     plot = Path(__file__).with_name("plot.py")
     files = [options.out / f"{name}.{suffix}" for suffix in ("json", "svg")]
     subprocess.run([options.peers / "python", plot, *files], check=True)
-    print(table)
 
 
 main()

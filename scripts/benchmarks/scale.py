@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -72,15 +73,20 @@ def grow(place: Place, results: Results, gigabytes: float) -> dict[str, Any]:
         requirements.write_text("\n".join(pins) + "\n")
     lock = [place.bundle, "lock", "-q", "--no-index", "-f", place.wheels, "-r", requirements, "-o", place.lock]
     subprocess.run([*lock, "--cache-dir", place.cache], check=True)
+    for package in tomllib.loads(place.lock.read_text())["packages"]:  # cached, without a copy of them all
+        wheel = package["wheels"][0]
+        cached = place.cache / "wheels" / wheel["hashes"]["sha256"][:2] / wheel["hashes"]["sha256"]
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        (place.wheels / wheel["name"]).rename(cached)
     out, tree = place.work / "packed", place.work / "tree"
     options = ["--format", "packed", "--compile", "never", "-o", out, "--cache-dir", place.cache]
     steps = {
-        "create": [place.bundle, "create", "-q", "--lock", place.lock, *options],
+        "create": [place.bundle, "create", "-q", "--lock", place.lock, "--offline", *options],
         "verify": [place.python, out, "verify"],
         "unpack": [place.python, out, "unpack", tree],
         "verify a tree": [place.bundle, "verify", tree],
     }
-    point: dict[str, Any] = {"wheels": size_of(place.wheels), "files": count * FILES}
+    point: dict[str, Any] = {"wheels": size_of(place.cache / "wheels"), "files": count * FILES}
     for step, command in steps.items():
         print(f"{time.strftime('%H:%M:%S')} {gigabytes} GB: {step}", file=sys.stderr)
         row = results.run(step, f"{gigabytes}", command, place)

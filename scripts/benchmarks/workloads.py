@@ -84,8 +84,7 @@ class Bench:
     def boot(self) -> None:
         """Boot cold up to the end of the imports, then again; beside them, the import from a directory with .pyc."""
         place = self.place
-        ready = place.work / "ready"
-        subprocess.run([place.python, place.artifact("bundle"), "unpack", ready], check=True, stdout=subprocess.DEVNULL)
+        ready = self._ready()
         plain = place.work / "plain"
         shutil.copytree(ready / "site-packages", plain, ignore=shutil.ignore_patterns("sitecustomize*"))
         limit = ["env", f"PYTHONPATH={plain}", place.python, "-B", self.program]
@@ -100,9 +99,7 @@ class Bench:
     def start(self) -> None:
         """Start Python with everything there already, and import nothing."""
         place = self.place
-        packed = place.work / "packed"
-        create = [*self.tools["bundle"].create[:-2], "--format", "packed", "-o", packed]
-        subprocess.run(list(map(str, create)), check=True, stdout=subprocess.DEVNULL)
+        packed = self._packed()
         forget_unpacked(place)
         starts = {"bundle": packed, "ready directory with .pyc": place.work / "plain"}
         for round_ in range(STARTS + 1):
@@ -115,7 +112,7 @@ class Bench:
     def lazy(self) -> None:
         """Boot cold up to the end of one import and of all, eagerly and lazily."""
         place = self.place
-        packed = place.work / "packed"
+        packed = self._packed()
         first = place.work / "first.py"
         first.write_text(FIRST[self.name] + "\n")
         programs = {FIRST[self.name]: first, IMPORTS[self.name]: self.program}
@@ -130,7 +127,7 @@ class Bench:
     def verify(self) -> None:
         """Verify a tree and a ``.pyz``; beside them, sha256sum of the same bytes with all cores."""
         place = self.place
-        ready = place.work / "ready"
+        ready = self._ready()
         hashing = f"find {ready} -type f -print0 | xargs -0 -P{os.cpu_count()} -n 64 sha256sum"
         for _ in range(self.rounds):
             self._run("verify a tree", "bundle", [place.bundle, "verify", ready])
@@ -147,6 +144,22 @@ class Bench:
                         forget_unpacked(self.place)
                         command = self.tools[tool].boot(self.program)
                         self.results.together(f"{count} cold boots at once", tool, command, count, self.place)
+
+    def _ready(self) -> Path:
+        """Return the tree of the bundle."""
+        ready = self.place.work / "ready"
+        if not ready.exists():
+            unpack = [self.place.python, self.place.artifact("bundle"), "unpack", ready]
+            subprocess.run(unpack, check=True, stdout=subprocess.DEVNULL)
+        return ready
+
+    def _packed(self) -> Path:
+        """Return the bundle as a packed directory."""
+        packed = self.place.work / "packed"
+        if not packed.exists():
+            create = [*self.tools["bundle"].create[:-2], "--format", "packed", "-o", packed]
+            subprocess.run(list(map(str, create)), check=True, stdout=subprocess.DEVNULL)
+        return packed
 
     def _run(self, workload: str, tool: str, command: Command) -> Row:
         return self.results.run(workload, tool, command, self.place)
