@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bundler.packing import Shared
     from bundler.runtime.targets import Target
 
-LAYER_FORMAT = 3
+LAYER_FORMAT = 4
 BIG_WHEEL = 1 << 20
 GROUPS = 8
 MAX_REQUIREMENT = 16 << 10
@@ -239,7 +239,14 @@ def _to_json(packed: Packed, content: LayerContents, allowances: Allowances) -> 
         "owners": owners,
         "distributions": [
             Distribution(
-                wheel.name, str(wheel.version), wheel.filename, wheel.sha256, 0, sizes[n], wheel.requires
+                name=wheel.name,
+                version=str(wheel.version),
+                wheel=wheel.filename,
+                sha256=wheel.sha256,
+                layer=0,
+                size=sizes[n],
+                requires=wheel.requires,
+                top_level=content.top_level_of(n),
             )._asdict()
             for n, wheel in enumerate(content.wheels)
         ],

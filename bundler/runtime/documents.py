@@ -39,11 +39,13 @@ MAX_LAYERS = 100
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_HEX_DIGITS = re.compile(r"[0-9a-f]*", re.ASCII)
 _SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
 # Control characters, line separators, surrogates, direction marks; a fixed set, the same on every Python.
 _UNSAFE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ud800-\\udfff\\ufeff\\\\]")
 _NO_NAMES = frozenset(("", ".", ".."))
 _MAX_INT_DIGITS = 18
+_MAX_PATH = 1000
 _SHOWN = 80
 _FILE_TYPES = [str, int, str, bool, int]
 _SIZE = re.compile("[0-9]{1,10}", re.ASCII)
@@ -137,6 +139,13 @@ class Fields:
     def digest(self, key: str) -> str:
         """Return the field *key*, a digest."""
         return parse_digest(self.value.get(key), self.at(key))
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        """Return the field *key*, a list of strings."""
+        found = self.get(key, list)
+        if not all(isinstance(item, str) for item in found):
+            raise ContentError(self.at(key), "is not a list of strings", rule="B15")
+        return tuple(found)
 
     def items(self, key: str) -> list[Fields]:
         """Return the field *key*, a list of objects."""
@@ -332,12 +341,44 @@ class File(NamedTuple):
         return file
 
 
+def files_from_json(rows: list[Any], where: str) -> list[File]:
+    """Validate a list of files."""
+    if _are_plain(rows):
+        return [File._make(row) for row in rows]
+    return [File.from_json(row, f"{where}[{n}]") for n, row in enumerate(rows)]
+
+
+def _are_plain(rows: list[Any]) -> bool:
+    """Tell whether ``File.from_json`` would accept each of *rows*; may say no where it would.
+
+    An index has tens of thousands, so each question is asked once for all of them.
+    """
+    if set(map(type, rows)) != {list} or set(map(len, rows)) != {len(_FILE_TYPES)}:
+        return False
+    columns = list(zip(*rows))
+    if any(set(map(type, column)) != {kind} for column, kind in zip(columns, _FILE_TYPES)):
+        return False
+    paths, sizes, digests, _, offsets = columns
+    text = "/" + "/\n/".join(paths) + "/"
+    return (
+        min(sizes) >= 0
+        and min(offsets) >= 0
+        and set(map(len, digests)) == {64}
+        and _HEX_DIGITS.fullmatch("".join(digests)) is not None
+        and text.count("\n") == len(paths) - 1
+        and text.isascii()
+        and text.replace("\n", "").isprintable()
+        and not any(wrong in text for wrong in ("//", "/./", "/../", "/.wh.", "\\"))
+        and max(map(len, paths)) <= _MAX_PATH
+    )
+
+
 def is_tree_path(path: str) -> bool:
     """Tell whether *path* is a plain relative path with ``/`` between its components."""
     return (
         _NO_NAMES.isdisjoint(path.split("/"))
         # Most are plain ASCII, and an index has tens of thousands.
         and not ("\\" in path if path.isascii() and path.isprintable() else _UNSAFE.search(path))
-        and len(path) <= 1000  # noqa: PLR2004
+        and len(path) <= _MAX_PATH
         and "/.wh." not in "/" + path  # would delete a file where the layer is mounted as an image
     )

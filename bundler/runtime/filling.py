@@ -59,13 +59,14 @@ class Filling:
         for path, parts in plan.directories.items():
             if path.startswith(directory + "/"):
                 name = path[start:].partition("/")[0]
-                self.names.setdefault(name, set()).update(plan.parts[part][0] for part in parts)
+                for part in parts:
+                    self.names.setdefault(name, set()).update(plan.layers_for(path + "/", part))
                 if name.endswith((".dist-info", ".egg-info")):
                     self._metadata.update(parts)
         files = plan.modules if directory == SITE_PACKAGES else plan.part_of.items()
         for path, part in files:
             if path.startswith(directory + "/") and "/" not in path[start:]:
-                self.names.setdefault(path[start:].partition(".")[0], set()).add(plan.parts[part][0])
+                self.names.setdefault(path[start:].partition(".")[0], set()).update(plan.layers_for(path, part))
 
     def startup_files(self) -> FrozenSet[int]:
         """Return the parts with ``.pth`` files."""
@@ -88,7 +89,7 @@ class Filling:
             self.need(self._metadata, "metadata")
         layers = self.names.get(name)
         if layers:
-            self.need(self.parts.plan.closure(layers), name)
+            self.need(self.parts.plan.parts_of(layers), name)
             for path, finder in list(sys.path_importer_cache.items()):
                 if finder is not None and path.startswith(self.parts.root) and hasattr(finder, "invalidate_caches"):
                     finder.invalidate_caches()
@@ -101,10 +102,11 @@ class Filling:
     def need_file(self, path: Any) -> None:  # noqa: ANN401 - whatever open takes
         """Return when the file *path*, if it is one of the tree, can be read."""
         relative = self._relative(path)
-        part = self.parts.plan.part_of.get(relative)
+        plan = self.parts.plan
+        part = plan.part_of.get(relative)
         if part is not None:
             whole = relative.endswith((".so", ".dist-info/RECORD")) or ".so." in relative
-            self.need(self.parts.plan.closure([self.parts.plan.parts[part][0]]) if whole else [part], relative)
+            self.need(plan.parts_of(plan.layers_for(relative, part)) if whole else [part], relative)
 
     def need_directory(self, path: Any) -> None:  # noqa: ANN401 - whatever listdir takes
         """Return when the directory *path*, if it is one of the tree, lists all its files."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from .documents import FORMAT, MAX_TREE, TREE_PATH, Fields, File, parse_json, to_json
+from .documents import FORMAT, MAX_TREE, TREE_PATH, Fields, File, files_from_json, parse_json, to_json
 from .errors import ContentError
 from .targets import Target
 
@@ -29,7 +29,10 @@ SIGNATURES = ".bundle/signatures"
 
 
 class Distribution(NamedTuple):
-    """An installed project: the wheel it came from (sha256 as hex), its layer, its files' size in bytes."""
+    """An installed project: the wheel it came from (sha256 as hex), its layer, its files' size in bytes.
+
+    *top_level* are the names that it has in ``site-packages``: of modules without suffixes, of directories.
+    """
 
     name: str
     version: str
@@ -38,14 +41,12 @@ class Distribution(NamedTuple):
     layer: int
     size: int
     requires: Tuple[str, ...]
+    top_level: Tuple[str, ...]
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Distribution:
         """Validate one item of ``distributions``."""
         fields.only(*cls._fields)
-        requires = fields.get("requires", list)
-        if not all(isinstance(item, str) for item in requires):
-            raise ContentError(fields.at("requires"), "is not a list of requirements", rule="B15")
         return cls(
             fields.get("name", str),
             fields.get("version", str),
@@ -53,7 +54,8 @@ class Distribution(NamedTuple):
             fields.get("sha256", str),
             fields.size("layer"),
             fields.size("size"),
-            tuple(requires),
+            fields.strings("requires"),
+            fields.strings("top_level"),
         )
 
 
@@ -97,17 +99,15 @@ class Layer(NamedTuple):
 
 def _parse_files(fields: Fields, key: str, size: int) -> Tuple[File, ...]:
     """Return the files at *key*, which must lie one behind the other in a layer of *size* bytes."""
-    files = []
+    where = fields.at(key)
+    files = files_from_json(fields.get(key, list), where)
     end = 0
-    for n, value in enumerate(fields.get(key, list)):
-        where = "{}[{}]".format(fields.at(key), n)
-        file = File.from_json(value, where)
+    for n, file in enumerate(files):
         if file.offset < end:
-            raise ContentError(where, "overlaps the file before it", got=file.path, rule="C21")
+            raise ContentError(f"{where}[{n}]", "overlaps the file before it", got=file.path, rule="C21")
         end = file.offset + file.size
         if end > size:
-            raise ContentError(where, "lies outside its layer", got=file.path, rule="C21")
-        files.append(file)
+            raise ContentError(f"{where}[{n}]", "lies outside its layer", got=file.path, rule="C21")
     return tuple(files)
 
 
@@ -156,6 +156,10 @@ class Index(NamedTuple):
             _parse_files(fields, "documents", MAX_TREE),
             Layer.from_fields(Fields(fields.value.get("launch"), fields.at("launch"))),
         )
+        for n, distribution in enumerate(index.distributions):
+            if not 1 <= distribution.layer <= len(index.layers):
+                at = f"distributions[{n}].layer"
+                raise ContentError(at, "is not a layer of the index", got=distribution.layer, rule="B15")
         _check_paths(index)
         return index
 

@@ -13,7 +13,7 @@ from typing import Any, Dict, FrozenSet, Iterable, List, Set, Tuple
 
 from .frames import runs_of
 from .images import Image
-from .sites import SITE_PACKAGES
+from .sites import SITE_PACKAGES, top_level_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -22,15 +22,15 @@ class Plan:
     """What the parts of a tree hold; all of it comes from a verified index.
 
     *parts* are runs as plain tuples, *blobs* the digest and size of each layer, *needs* the layers that the native
-    libraries of a layer may need, *directories* the parts that have files right in a directory, *modules* the path and
-    part of what lies right in ``site-packages``.
+    libraries of a top-level name may need, *directories* the parts that have files right in a directory, *modules* the
+    path and part of what lies right in ``site-packages``.
     """
 
     def __init__(
         self,
         parts: List[Any],
         blobs: Dict[int, Tuple[str, int]],
-        needs: Dict[int, List[int]],
+        needs: Dict[str, List[int]],
         directories: Dict[str, List[int]],
         modules: List[Tuple[str, int]],
     ) -> None:
@@ -82,35 +82,41 @@ class Plan:
         """Return the plan as bytes for the same interpreter."""
         return marshal.dumps((self.parts, self.blobs, self.needs, self.directories, self.modules))
 
-    def closure(self, layers: Iterable[int]) -> FrozenSet[int]:
-        """Return the parts of *layers* and of what their native libraries need."""
-        wanted = {need for layer in layers for need in (layer, *self.needs.get(layer, ()))}
-        return frozenset(part for layer in wanted for part in self.layers.get(layer, ()))
+    def layers_for(self, path: str, part: int) -> Iterable[int]:
+        """Return the layer of *part*, which holds *path*, and those that the native libraries beside it may need."""
+        return (self.parts[part][0], *self.needs.get(top_level_of(path), ()))
+
+    def parts_of(self, layers: Iterable[int]) -> FrozenSet[int]:
+        """Return all parts of *layers*."""
+        return frozenset(part for layer in layers for part in self.layers.get(layer, ()))
 
 
-def _needs_of(image: Image) -> Dict[int, List[int]]:
-    """Map each layer with a native library to those that its distributions require, if those have one, too.
+def _needs_of(image: Image) -> Dict[str, List[int]]:
+    """Map each name of a distribution with native libraries to the layers of those that it requires, if native, too.
 
-    Markers are not evaluated: a requirement too many costs time, one too few the exactness.
+    Markers are not evaluated: a requirement too many costs time, one too few the exactness. Extras are how some say
+    where the libraries are that they load.
     """
     index = image.tree
-    native = {n for n, layer in enumerate(index.layers, 1) if any(_is_native(file.path) for file in layer.files)}
-    layer_of = {_folded(item.name): item.layer for item in index.distributions}
-    required: Dict[int, Set[int]] = {}
-    for item in index.distributions:
-        names = (match.group() for match in map(_NAME.match, item.requires) if match)
-        found = (layer_of.get(_folded(name)) for name in names)
-        required.setdefault(item.layer, set()).update(layer for layer in found if layer is not None)
-    needs = {}
-    for layer in native:
-        seen = {layer}
-        todo = [layer]
+    places = [{top_level_of(file.path) for file in layer.files if _is_native(file.path)} for layer in index.layers]
+    of_name = {_folded(item.name): item for item in index.distributions}
+    native = {name for name, item in of_name.items() if places[item.layer - 1] & {*item.top_level, ""}}
+    required = {
+        name: {_folded(match.group()) for match in map(_NAME.match, item.requires) if match} & of_name.keys()
+        for name, item in of_name.items()
+    }
+    needs: Dict[str, Set[int]] = {}
+    for name in native:
+        seen = {name}
+        todo = [name]
         while todo:
-            more = required.get(todo.pop(), set()) - seen
+            more = required[todo.pop()] - seen
             seen |= more
             todo += more
-        needs[layer] = sorted((seen & native) - {layer})
-    return needs
+        layers = {of_name[other].layer for other in seen & native} - {of_name[name].layer}
+        for top_level in of_name[name].top_level:
+            needs.setdefault(top_level, set()).update(layers)
+    return {top_level: sorted(layers) for top_level, layers in needs.items() if layers}
 
 
 def _is_native(path: str) -> bool:

@@ -73,6 +73,11 @@ def _files(*rows: list[Any]) -> Callable[[Any], Any]:
     return put("layers", 0, "files", value=list(rows))
 
 
+def _distribution(**fields: object) -> dict[str, object]:
+    plain = {"name": "a", "version": "1.0", "wheel": "a-1.0-py3-none-any.whl", "sha256": HEX, "layer": 1, "size": 6}
+    return {**plain, "requires": [], "top_level": ["a"], **fields}
+
+
 def _row(
     path: str, size: object = 6, sha256: object = HEX, executable: object = False, offset: object = 512
 ) -> list[Any]:
@@ -215,6 +220,15 @@ DOCUMENTS = {
         put("launch", "files", value=[_row(".bundle/decoder.so", 9, offset=1 << 20)]),
         "C21",
         "outside its layer",
+    ),
+    "tree: a distribution in layer 0": Case(
+        "tree", put("distributions", value=[_distribution(layer=0)]), "B15", "distributions[0].layer: is not a layer"
+    ),
+    "tree: a distribution in a layer that is not there": Case(
+        "tree", put("distributions", value=[_distribution(layer=2)]), "B15", "distributions[0].layer: is not a layer"
+    ),
+    "tree: a top-level name that is a number": Case(
+        "tree", put("distributions", value=[_distribution(top_level=["a", 1])]), "B15", "distributions[0].top_level"
     ),
     "tree: no layers": Case("tree", put("layers", value=[]), "B16", "different layers"),
     **{

@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from image_factory import make_image
 
-from bundler.runtime.documents import Config, Manifest, digest_of, is_tree_path, parse_digest, parse_json, to_json
+from bundler.runtime import documents
+from bundler.runtime.documents import (
+    Config,
+    File,
+    Manifest,
+    digest_of,
+    files_from_json,
+    is_tree_path,
+    parse_digest,
+    parse_json,
+    to_json,
+)
 from bundler.runtime.errors import ContentError
 from bundler.runtime.indexes import Index
 
@@ -199,3 +210,57 @@ def test_a_tree_path_never_leaves_the_root(path):
 
     if is_tree_path(path):
         assert posixpath.normpath("/root/" + path) == "/root/" + path
+
+
+ROW = ["a/b.py", 6, HEX, False, 512]
+WRONG = {
+    0: ["", "/a", "a/", "a//b", ".", "..", "a/../b", "./a", ".wh.a", "a/.wh.a", "a\\b", "a\nb", "\n", "a\x7f", "\ud800",
+        "a\u202eb", "a" * 1001, None, 7, b"a"],
+    1: [-1, True, 1.0, "1", None],
+    2: ["", HEX[:-1], HEX + "0", HEX.upper(), HEX[:-1] + "\n", HEX[:-1] + "\u0661", None],
+    3: [0, 1, None, "False"],
+    4: [-1, False, 2.0, "2", None],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        *([*ROW[:at], value, *ROW[at + 1 :]] for at, values in WRONG.items() for value in values),
+        [], ROW[:-1], [*ROW, 0], tuple(ROW), dict.fromkeys("abcde"), "abcde", None,
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_one_bad_file_among_good_ones_is_named(row):
+    with pytest.raises(ContentError) as caught:
+        files_from_json([ROW, row, ROW], "layers[0].files")
+    with pytest.raises(ContentError) as alone:
+        File.from_json(row, "layers[0].files[1]")
+    assert str(caught.value) == str(alone.value)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.sampled_from("ab./\\\n\x00\u00e9\u202e")) | st.sampled_from(["a", "a/b", "..", ".wh.a"]),
+            st.sampled_from([0, 1, 1 << 40, -1, True]),
+            st.sampled_from([HEX, HEX.upper(), HEX[1:]]),
+            st.sampled_from([True, False, 0]),
+            st.sampled_from([0, 512, -1, None]),
+        ).map(list)
+    )
+)
+def test_many_files_are_held_to_what_one_is_held_to(rows):
+    def answer(function):
+        try:
+            return function()
+        except ContentError as error:
+            return str(error)
+
+    one_by_one = answer(lambda: [File.from_json(row, f"files[{n}]") for n, row in enumerate(rows)])
+    assert answer(lambda: files_from_json(rows, "files")) == one_by_one
+
+
+def test_plain_files_are_checked_all_at_once(monkeypatch):
+    monkeypatch.setattr(documents.File, "from_json", None)
+    assert files_from_json([ROW, ["c", 0, HEX, True, 600]], "files")[1].path == "c"

@@ -474,27 +474,43 @@ def test_pruning_takes_an_incomplete_tree_but_not_from_who_uses_it(bundle, cache
     assert list(cache.iterdir()) == []
 
 
-def test_native_libraries_wait_for_those_of_what_they_require(tmp_path, version, cache):
+def make_of_wheels(directory, version, layers, requires):
+    """Make a bundle of *layers*, each of which holds wheels by name."""
     target = target_of(version)
-    contents = {
-        "native": {"site-packages/native/__init__.py": b"", "site-packages/native/core.so": b"x"},
-        "pure": {"site-packages/pure/__init__.py": b""},
-        "driver": {"site-packages/driver/libdriver.so.1": b"y"},
-        "apart": {"site-packages/apart/other.so": b"z" * 100},
-    }
-    requires = {"native": ("pure (>=1)", "absent; extra == 'x'"), "pure": ("Driver>=2 ; python_version > '3'",)}
-    layers = []
-    for name, files in contents.items():
-        layer = make_layer(tmp_path / "layers", name, files)
-        (distribution,) = layer.distributions
-        distribution = distribution._replace(requires=requires.get(name, ()))
-        layers.append(dataclasses.replace(layer, distributions=(distribution,)))
+    built = []
+    for n, wheels in enumerate(layers):
+        layer = make_layer(directory, f"layer{n}", {k: v for files in wheels.values() for k, v in files.items()})
+        alone = (make_layer(directory, name, files).distributions[0] for name, files in wheels.items())
+        distributions = (item._replace(requires=requires.get(item.name, ())) for item in alone)
+        built.append(dataclasses.replace(layer, distributions=tuple(distributions)))
     documents = {".bundle/pylock.toml": b"# a lock\n"}
     documents.update((f"site-packages/{path}", data) for path, data in launch_files(None).items())
-    version_of_libc = target.libc_version
-    image = assemble(tuple(layers), target=target, libc_version=version_of_libc, bytecode=None, documents=documents)
-    write_carrier(image, tmp_path / "deps", form="packed", force=True, decode=decode, jobs=1)
+    image = assemble(tuple(built), target=target, libc_version=target.libc_version, bytecode=None, documents=documents)
+    write_carrier(image, directory / "deps", form="packed", force=True, decode=decode, jobs=1)
+    return directory / "deps"
+
+
+def test_native_libraries_wait_for_those_of_what_they_require(tmp_path, version, cache):
+    native = {"native": {"site-packages/native/__init__.py": b"", "site-packages/native/core.so": b"x"}}
+    pure = {"pure": {"site-packages/pure/__init__.py": b""}}
+    driver = {"driver": {"site-packages/driver/libdriver.so.1": b"y"}}
+    apart = {"apart": {"site-packages/apart/other.so": b"z" * 100}}
+    requires = {"native": ("pure (>=1)", "absent; extra == 'x'"), "pure": ("Driver>=2 ; python_version > '3'",)}
+    path = make_of_wheels(tmp_path, version, [native, pure, driver, apart], requires)
     code = SITE + "import %s; print([os.path.exists(site + p) for p in ('/driver/libdriver.so.1', '/apart/other.so')])"
-    assert start(tmp_path / "deps", code % "pure", cache, version=version).stdout == "[False, False]\n"
+    assert start(path, code % "pure", cache, version=version).stdout == "[False, False]\n"
     fresh(cache)
-    assert start(tmp_path / "deps", code % "native", cache, version=version).stdout == "[True, False]\n"
+    assert start(path, code % "native", cache, version=version).stdout == "[True, False]\n"
+
+
+def test_a_pure_neighbour_of_a_native_library_does_not_wait_for_what_that_requires(tmp_path, version, cache):
+    shared = {
+        "native": {"site-packages/native/__init__.py": b"", "site-packages/native/core.so": b"x"},
+        "pure": {"site-packages/pure.py": b""},
+    }
+    driver = {"driver": {"site-packages/driver/libdriver.so.1": b"y"}}
+    path = make_of_wheels(tmp_path, version, [shared, driver], {"native": ("driver",), "pure": ("driver",)})
+    code = SITE + "import %s; print(os.path.exists(site + '/driver/libdriver.so.1'))"
+    assert start(path, code % "pure", cache, version=version).stdout == "False\n"
+    fresh(cache)
+    assert start(path, code % "native", cache, version=version).stdout == "True\n"
