@@ -58,9 +58,7 @@ class _Lines(_Warnings):
     """A line for each thing that happens."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._started = time.monotonic()
-        self._received = 0
 
     def resolved(self, lock: Lock) -> None:
         _say(f"resolved {counted(len(lock.pins), 'package')} in {time.monotonic() - self._started:.1f} s")
@@ -140,4 +138,6 @@ def counted(number: int, noun: str) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    # In one piece: `print` writes the end of a line separately, and threads would come between.
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
