@@ -142,7 +142,7 @@ def measure(
     seconds: dict[tuple[str, str], list[float]] = {}
     peaks: dict[tuple[str, str, int], float] = {}
     for mib in (options.mib // 4, options.mib):
-        for _ in range(options.rounds if mib == options.mib else 1):
+        for number in range(options.rounds if mib == options.mib else 1):
             path = work / f"blob-{mib}"
             # Another one each time, so that nothing is there already; not in this process, whose memory would count.
             with path.open("wb") as file:
@@ -156,7 +156,8 @@ def measure(
                 shutil.rmtree(work / "arrived", ignore_errors=True)
                 target = path if way == "push" else work / "arrived.blob"
                 ours = [sys.executable, "-c", OURS, url, target, digest, str(mib << 20), way]
-                for tool, command in (("ours", ours), ("theirs", their_command(target, name, way, work))):
+                commands = [("ours", ours), ("theirs", their_command(target, name, way, work))]
+                for tool, command in commands if number % 2 else reversed(commands):
                     took, peak = run(command, environ)
                     peaks[tool, way, mib] = max(peak, peaks.get((tool, way, mib), 0))
                     if mib == options.mib:
