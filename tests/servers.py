@@ -12,13 +12,12 @@ import contextlib
 import hashlib
 import select
 import socket
-import ssl
 import struct
 import subprocess
-import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from http_servers import QuietHandler, running
 
 BLOCK = 64 * 1024
 
@@ -49,24 +48,9 @@ class Site:
         return sum(request.sent for request in self.requests if path in (None, request.path))
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-    site: Site
-
-    def handle_error(self, request, client_address):
-        """Say nothing: broken connections are what these servers are for."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, *args):
-        pass
-
+class Handler(QuietHandler):
     def do_GET(self):
-        site = self.server.site
+        site = self.server.state
         path = self.path.partition("?")[0]
         self.request_log = Request("GET", path, {k.lower(): v for k, v in self.headers.items()})
         site.requests.append(self.request_log)
@@ -85,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.serve(data)
 
     def etag(self, data):
-        return self.server.site.etag or f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+        return self.server.state.etag or f'"{hashlib.sha256(data).hexdigest()[:16]}"'
 
     def serve(self, data, *, ranges=True):
         first = self.first()
@@ -223,21 +207,8 @@ def wait(event):
 @contextlib.contextmanager
 def serving(site, *, tls=None, handler=Handler):
     """Serve *site*, with *tls*, a file with certificate and key, if that is given."""
-    server = _Server(("127.0.0.1", 0), handler)
-    server.site = site
-    if tls is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tls)
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    site.base = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with running(handler, site, tls=tls) as site.base:
         yield site
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class ProxyHandler(Handler):
@@ -245,7 +216,7 @@ class ProxyHandler(Handler):
 
     def do_CONNECT(self):
         headers = {k.lower(): v for k, v in self.headers.items()}
-        self.server.site.requests.append(Request("CONNECT", self.path, headers))
+        self.server.state.requests.append(Request("CONNECT", self.path, headers))
         host, _, port = self.path.rpartition(":")
         with socket.create_connection((host, int(port))) as upstream:
             self.send_response(200)

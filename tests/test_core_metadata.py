@@ -23,15 +23,15 @@ PY37 = PRESETS["azureml-py37"]
 class Index(Handler):
     """Serves pages as HTML, and ranges as the standard has them."""
 
-    def do_HEAD(self):  # noqa: N802 - http.server names it
-        data = self.server.site.files.get(self.path)
+    def do_HEAD(self):
+        data = self.server.state.files.get(self.path)
         self.begin(404 if data is None else 200, {}, len(data or b""))
 
     def serve(self, data, **options):
         span = re.fullmatch("bytes=([0-9]+)-([0-9]+)", self.headers.get("Range", ""))
         if self.path.startswith("/simple/"):
             self.answer(200, {"Content-Type": "text/html"}, data)
-        elif span and self.server.site.ranges:
+        elif span and self.server.state.ranges:
             start, end = int(span[1]), min(int(span[2]) + 1, len(data))
             self.answer(206, {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}, data[start:end])
         else:

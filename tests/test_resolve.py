@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import json
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 import uv
-from servers import Handler, Site, serving, status
+from servers import Handler, Request, Site, serving, status
 from wheel_factory import make_wheel
 
 from bundler.explanations import NoWheelError
@@ -182,37 +180,17 @@ def test_nothing_asked_for_is_a_usage_error(ask):
         ask()
 
 
-@pytest.fixture
-def index():
-    """A server on loopback that answers everything with one status and page."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
+@pytest.mark.parametrize("number", [200, 401, 403, 404])
+def test_an_index_that_does_not_have_it_is_an_error_without_credentials(ask, number):
+    class Page(Handler):
         def do_GET(self):
-            self.send_response(self.server.status)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<html><body>Please log in</body></html>")
+            self.request_log = Request("GET", self.path, {})
+            self.answer(number, {"Content-Type": "text/html"}, b"<html><body>Please log in</body></html>")
 
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.status = 200
-    server.url = f"http://127.0.0.1:{server.server_port}/simple"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.mark.parametrize("status", [200, 401, 403, 404])
-def test_an_index_that_does_not_have_it_is_an_error_without_credentials(ask, index, status):
-    index.status = status
-    url = index.url.replace("://", "://user:secret@")
-    with pytest.raises(BundleError) as caught:
-        ask("plain", indexes=IndexOptions(index_url=url, retries=0))
+    with serving(Site(), handler=Page) as site:
+        url = site.base.replace("://", "://user:secret@") + "/simple"
+        with pytest.raises(BundleError) as caught:
+            ask("plain", indexes=IndexOptions(index_url=url, retries=0))
     assert caught.value.exit_code == 1
     assert "secret" not in str(caught.value)
     assert caught.value.hint is not None
@@ -335,8 +313,8 @@ def test_a1_the_hash_of_a_local_wheel_is_enforced(shelf, ask, tmp_path):
 
 
 class WithHead(Handler):
-    def do_HEAD(self):  # noqa: N802 - http.server names it
-        data = self.server.site.files.get(self.path.partition("?")[0])
+    def do_HEAD(self):
+        data = self.server.state.files.get(self.path.partition("?")[0])
         self.begin(404 if data is None else 200, {}, len(data or b""))
 
 

@@ -13,9 +13,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+from http_servers import QuietHandler, running
 
 BLOCK = 1 << 16
 
@@ -31,24 +32,9 @@ class Google:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-    google: Google
-
-    def handle_error(self, request, client_address):
-        """Say nothing: broken connections are what this server is for."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, *args):
-        pass
-
+class Handler(QuietHandler):
     def handle_any(self):
-        self.google = self.server.google
+        self.google = self.server.state
         self.google.requests.append((self.command, self.path))
         parts = urlsplit(self.path)
         self.query = {key: values[0] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
@@ -153,14 +139,5 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(google):
-    server = _Server(("127.0.0.1", 0), Handler)
-    server.google = google
-    google.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with running(Handler, google) as google.url:
         yield google
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

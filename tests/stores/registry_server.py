@@ -13,11 +13,11 @@ import json
 import re
 import socket
 import struct
-import threading
 import uuid
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from http_servers import QuietHandler, running
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 BLOCK = 1 << 16
@@ -57,24 +57,9 @@ class Registry:
         return sum(item.received for item in self.asked(part=part))
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-    registry: Registry
-
-    def handle_error(self, request, client_address):
-        """Say nothing: broken connections are what this server is for."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, *args):
-        pass
-
+class Handler(QuietHandler):
     def handle_any(self):
-        self.registry = self.server.registry
+        self.registry = self.server.state
         self.asked = Asked(self.command, self.path, {key.lower(): value for key, value in self.headers.items()})
         self.registry.requests.append(self.asked)
         self.left = int(self.headers.get("Content-Length") or 0)
@@ -407,14 +392,6 @@ def blob_of(handler):
 
 @contextlib.contextmanager
 def serving(registry):
-    server = _Server(("127.0.0.1", 0), Handler)
-    server.registry = registry
-    registry.host = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with running(Handler, registry) as url:
+        registry.host = url.removeprefix("http://")
         yield registry
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
