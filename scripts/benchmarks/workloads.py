@@ -70,11 +70,12 @@ class Bench:
         out = place.work / "changed.pyz"
         create = [place.bundle, "create", "-q", "--force", "--lock", lock, "-o", out, "--cache-dir", place.cache]
         subprocess.run(create, check=True, stdout=subprocess.DEVNULL)  # its wheel is fetched now
-        layers = set((place.cache / "layers").rglob("blob"))
         for _ in range(self.rounds):
             forget_layers(place.cache)
             subprocess.run([*self.tools["bundle"].create], check=True, stdout=subprocess.DEVNULL)
-            self._run("create, one pin changed", "bundle", create).note = f"of {len(layers)} layers, one is new"
+            layers = _layers(place.cache)
+            row = self._run("create, one pin changed", "bundle", create)
+            row.note = f"{len(_layers(place.cache) - layers)} new layer beside {len(layers)}"
             shutil.rmtree(store, ignore_errors=True)
             whole = self._run("push", "bundle", [place.bundle, "push", "-q", place.artifact("bundle"), store])
             whole.size = size_of(store)
@@ -187,8 +188,12 @@ def prepare(place: Place, requirements: Path) -> int:
 
 def forget_layers(cache: Path) -> None:
     """Leave only wheels and the decoder in bundler's cache: layers are to be built."""
-    for path in list((cache / "layers").rglob("blob")):
+    for path in _layers(cache):
         shutil.rmtree(path.parent)
+
+
+def _layers(cache: Path) -> set[Path]:
+    return set((cache / "layers").rglob("blob"))
 
 
 def size_of(path: Path) -> int:
