@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bundler.launch import PROGRAM, program
 from bundler.runtime.carriers import LAYOUT, Carrier, Member, member_of, open_carrier
 from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, Descriptor
 from bundler.runtime.errors import BundleError, ContentError
@@ -112,9 +111,9 @@ def check_output(out: Path, *, form: Format, force: bool) -> None:
 
 
 def _members(image: Image, form: Format) -> dict[str, _Content]:
-    """Return the members of a packed artifact: the program first, then the image."""
+    """Return the members of a packed artifact: what starts it first, then the image."""
     manifest = Descriptor(MANIFEST_TYPE, image.digest, len(_bytes_of(image, image.digest)))
-    named: dict[str, bytes] = {PROGRAM: program(), "index.json": index_json(manifest), "oci-layout": LAYOUT}
+    named: dict[str, bytes] = {"index.json": index_json(manifest), "oci-layout": LAYOUT}
     named.update((member_of(path, form), data) for path, data in image.documents.items() if member_of(path, form))
     members = {name: _Content(data, len(data), zlib.crc32(data)) for name, data in sorted(named.items())}
     for digest, data in sorted(image.blobs.items()):

@@ -30,7 +30,6 @@ from bundler.resolve import resolve
 from bundler.runtime.errors import UsageError
 from bundler.runtime.frames import processors
 from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
-from bundler.runtime.sites import SITE_PACKAGES
 from bundler.targets import needed_libc
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ def create(
         documents = {LOCK_PATH: locked.to_embedded_toml().encode()}
         if decoder is not None:
             documents[DECODER_PATH] = decoder
-        documents.update((f"{SITE_PACKAGES}/{path}", data) for path, data in launch_files(compiler).items())
+        documents.update(launch_files(compiler))
         image = assemble(
             layers,
             target=options.target,

@@ -20,6 +20,8 @@ def _own_caches(tmp_path_factory, monkeypatch):
     for name in list(os.environ):
         if name.startswith("BUNDLE_"):
             monkeypatch.delenv(name)
+    # As for users, whatever it is here: a Python may write .pyc, even into a bundle.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("BUNDLE_CACHE", str(tmp_path_factory.mktemp("trees")))
 
 

@@ -70,7 +70,7 @@ def make_image(
     documents = {".bundle/pylock.toml": b"# a lock\n"}
     if decoder is not None:
         documents[DECODER_PATH] = decoder
-    documents.update((f"site-packages/{path}", data) for path, data in launch_files(None).items())
+    documents.update(launch_files(None))
     return assemble(
         tuple(make_layer(directory, f"layer{n}", files, frame_size=frame_size) for n, files in enumerate(layers)),
         target=target,

@@ -54,7 +54,7 @@ INNER = {  # kinds of files in the tree
     "dist-info": "pkg-1.0.dist-info/entry_points.txt",
 }
 DOCUMENTS = ("index", "config", "manifest", "signature", "decoder")
-LAUNCH = ("sitecustomize", "runtime")
+LAUNCH = ("sitecustomize", "runtime", "program")
 KINDS = (*INNER, *DOCUMENTS, *LAUNCH)
 CARRIERS = ("pyz", "packed", "tree")
 PLACES = (*CARRIERS, "cache")
@@ -124,6 +124,7 @@ def originals(tmp_path_factory):
         "dist-info": b"[console_scripts]\ntool = os:system\n",
         "sitecustomize": CANARY,
         "runtime": CANARY,
+        "program": CANARY,
         "decoder": shared_object(C_CANARY % 5, work),
     }
     indexes = IndexOptions()
@@ -146,8 +147,9 @@ def place_of(kind, carrier, originals):
     """Return the name, in an artifact of *carrier*, of the file that holds what is of *kind*."""
     image = originals.image
     if kind in LAUNCH:
-        inside = SITE if carrier in ("tree", "cache") else ""
-        return inside + {"sitecustomize": "sitecustomize.py", "runtime": "bundle_runtime/markers.py"}[kind]
+        names = {"sitecustomize": "sitecustomize.py", "runtime": "bundle_runtime/markers.py", "program": "__main__.py"}
+        inside = (".bundle/" if kind == "program" else SITE) if carrier in ("tree", "cache") else ""
+        return inside + names[kind]
     if carrier in ("tree", "cache"):
         documents = {"index": "tree", "config": "config", "manifest": "manifest"}
         if kind == "signature":
@@ -265,11 +267,16 @@ def start(artifact, carrier, tmp_path, originals, **environ):
     return answer.returncode, answer.stdout.strip(), answer.stderr.strip()
 
 
+def runs_first(kind, carrier):
+    """Tell whether a start may run what is of *kind* before it can look at it. No tree has a program that runs."""
+    return kind in LAUNCH and (kind, carrier) != ("program", "tree")
+
+
 def outcome_of(artifact, carrier, tmp_path, originals, kind, **environ):
     """Start; return ``refused`` or ``as before``, or fail the test if it is neither."""
     code, said, why = start(artifact, carrier, tmp_path, originals, **environ)
     canary = (tmp_path / "cwd" / "canary").exists()
-    if kind in LAUNCH:  # it ran before anything could look at it: nothing is promised
+    if runs_first(kind, carrier):  # it ran before anything could look at it: nothing is promised
         return "not seen"
     assert not canary, "what was changed has run"
     if code == 0:
@@ -304,10 +311,10 @@ def expected(carrier, kind, change, when):
     if carrier == "cache":
         return "as before"  # it is unpacked anew
     if change == "mode" and carrier != "tree":
-        return "not seen" if kind in LAUNCH and when != "verify" else "as before"  # nothing looks at modes
+        return "not seen" if runs_first(kind, carrier) and when != "verify" else "as before"  # nothing looks at modes
     if when == "verify":
         return "refused"
-    if kind in LAUNCH:
+    if runs_first(kind, carrier):
         return "not seen"
     if when == "warm" or (change == "added" and carrier != "tree"):
         return "as before"  # the tree that was verified is used, and nothing but what the manifest names is opened

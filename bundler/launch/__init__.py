@@ -1,8 +1,8 @@
 """The files that stand at the top of a carrier, and make it a program and a part of every Python's start.
 
 * ``__main__.py`` and ``sitecustomize.py`` here, the runtime as ``bundle_runtime/``, and their ``.pyc``.
-* A tree carries them, except ``__main__.py``, in its ``site-packages``; so they are files of the image, and the digest
-  covers them. In the other carriers they stand beside the blobs, and ``verify`` compares them with those.
+* They are files of the image, so the digest covers them. In a tree they lie where these paths say; in the other
+  carriers they stand beside the blobs (``member_of`` says where), and ``verify`` compares them with the image's.
 """
 
 from __future__ import annotations
@@ -11,24 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bundler.runtime
+from bundler.runtime.indexes import PROGRAM_PATH
+from bundler.runtime.sites import SITE_PACKAGES
 
 if TYPE_CHECKING:
     from bundler.bytecode import Compiler
 
-PROGRAM = "__main__.py"
 _HERE = Path(__file__).parent
 
 
-def program() -> bytes:
-    """Return ``__main__.py``."""
-    return (_HERE / PROGRAM).read_bytes()
-
-
 def launch_files(compiler: Compiler | None) -> dict[str, bytes]:
-    """Return ``sitecustomize.py``, the runtime, and their ``.pyc`` where an interpreter looks for them."""
+    """Return the program, ``sitecustomize.py``, the runtime, and their ``.pyc``, by their paths in a tree."""
     runtime = Path(bundler.runtime.__file__).parent
-    sources = {f"bundle_runtime/{path.name}": path.read_bytes() for path in sorted(runtime.glob("*.py"))}
-    sources["sitecustomize.py"] = (_HERE / "sitecustomize.py").read_bytes()
+    sources = {
+        f"{SITE_PACKAGES}/bundle_runtime/{path.name}": path.read_bytes() for path in sorted(runtime.glob("*.py"))
+    }
+    sources[f"{SITE_PACKAGES}/sitecustomize.py"] = (_HERE / "sitecustomize.py").read_bytes()
+    sources[PROGRAM_PATH] = (_HERE / "__main__.py").read_bytes()
     files = dict(sources)
     if compiler is not None:
         batch = list(sources.items())

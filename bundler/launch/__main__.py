@@ -8,5 +8,7 @@ if sys.version_info < (3, 7):
 sys.dont_write_bytecode = True
 
 from bundle_runtime.cli import main
+from bundle_runtime.startup import discard_compiled
 
+discard_compiled(__spec__)
 sys.exit(main(os.path.dirname(os.path.abspath(__file__))))

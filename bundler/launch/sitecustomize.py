@@ -10,6 +10,10 @@ import sys
 def _start(directory):
     if sys.version_info < (3, 7):
         os.write(2, b"bundle: python will not start: %s needs Python 3.7 or newer\n" % directory.encode("utf-8"))
+        try:  # noqa: SIM105 - contextlib.suppress is too new
+            os.remove(globals().get("__cached__") or __file__ + "c")  # what it has compiled would be an extra file
+        except OSError:
+            pass
         os._exit(5)
     sys.dont_write_bytecode = True  # a .pyc that Python adds would be a fault of the tree
     # Of several bundles on the path, each is opened by its own runtime.
@@ -29,7 +33,7 @@ def _start(directory):
         os.write(2, ("bundle: python will not start: %s: %r\n" % (directory, error)).encode("utf-8", "replace"))
         os._exit(3)
     sys.path[:] = path
-    start(directory, position, __loader__.get_data)
+    start(directory, position, __loader__.get_data, __spec__)
 
 
 _start(os.path.dirname(os.path.abspath(__file__)))

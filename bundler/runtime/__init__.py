@@ -7,6 +7,8 @@ Nothing is imported before it is used: every start of Python with a bundle on it
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .errors import BundleError
@@ -17,6 +19,7 @@ __all__ = ["BundleError", "mount"]
 
 def __getattr__(name: str) -> object:
     if name == "mount":
+        sys.dont_write_bytecode = True  # a .pyc that Python adds would be a fault of the bundle
         from .mounting import mount
 
         return mount

@@ -17,6 +17,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 
 from .documents import INDEX_TYPE, MANIFEST_TYPE, MAX_DOCUMENT, Descriptor, Fields, parse_digest, parse_json
 from .errors import BundleError, ContentError
+from .indexes import LAUNCH_PATHS, PROGRAM_PATH
 from .sites import SITE_PACKAGES
 
 TREE_MANIFEST = ".bundle/manifest.json"
@@ -275,7 +276,9 @@ class Pyz(Carrier):
 
 def member_of(path: str, kind: str) -> str:
     """Return which member of a ``.pyz`` or packed directory holds the bundle's own file *path*; empty if none does."""
-    name = path[len(SITE_PACKAGES) + 1 :] if path.startswith(SITE_PACKAGES + "/") else ""
+    name = ""
+    if path == PROGRAM_PATH or path.startswith((SITE_PACKAGES + "/", LAUNCH_PATHS[-1])):
+        name = path.partition("/")[2]
     if kind == "pyz" and "__pycache__/" in name:
         # Inside a zip Python looks for it beside its source; another Python than the target takes the source.
         directory, _, compiled = name.partition("__pycache__/")

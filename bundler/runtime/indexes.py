@@ -16,11 +16,15 @@ from .targets import Target
 
 DECODER_PATH = ".bundle/decoder.so"
 LOCK_PATH = ".bundle/pylock.toml"
-# What makes a tree verify and mount itself, where PYTHONPATH leads to it. It lies in the launch layer.
+# ``__main__.py`` of a ``.pyz`` and a packed directory. A tree keeps it, and needs it to be packed again.
+PROGRAM_PATH = ".bundle/__main__.py"
+# What makes a bundle verify and mount itself: it is a program, or PYTHONPATH leads to it. It lies in the launch layer.
 LAUNCH_PATHS = (
     "site-packages/sitecustomize.py",
     "site-packages/__pycache__/sitecustomize.",
     "site-packages/bundle_runtime/",
+    PROGRAM_PATH,
+    ".bundle/__pycache__/__main__.",
 )
 # What a tree on disk holds besides the files of the index.
 CARRIED = (TREE_PATH, ".bundle/manifest.json", ".bundle/config.json")

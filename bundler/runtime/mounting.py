@@ -12,8 +12,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from .boot import lazy_of, open_tree
 from .demands import with_options
+from .documents import TREE_PATH
 from .errors import UsageError
 from .sites import SITE_PACKAGES, add_site_packages
+from .startup import discard_compiled
 
 
 def mount(
@@ -37,6 +39,8 @@ def mount(
     caller = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the documented way to the caller
     if caller:
         path = os.path.join(os.path.dirname(os.path.abspath(caller)), path)
+    if _is_in_a_bundle(__file__):
+        discard_compiled(sys.modules[__package__].__spec__)
     report = {} if report is None else report
     demanding = keys or min_serial is not None
     environ = with_options(os.environ, keys=keys, min_serial=min_serial) if demanding else os.environ
@@ -62,6 +66,12 @@ def mount(
             ", ".join(f"{name} ({sys.modules[name].__file__})" for name in elsewhere),
         )
     return root
+
+
+def _is_in_a_bundle(file: str) -> bool:
+    """Tell whether *file* of this package lies in a packed directory or a tree, and not in an installed package."""
+    place = os.path.dirname(os.path.dirname(file))
+    return any(os.path.exists(os.path.join(place, name)) for name in ("oci-layout", os.path.join("..", TREE_PATH)))
 
 
 def command_in(root: str, command: List[str], environ: Mapping[str, str]) -> "tuple[List[str], Dict[str, str]]":

@@ -18,6 +18,7 @@ from .uses import hold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
     from typing import Any, Callable, Dict, List, MutableMapping, NoReturn, Optional
 
 _CLAIM = b'{"manifests":[{"digest":"sha256:'
@@ -25,17 +26,36 @@ _HEX = frozenset(b"0123456789abcdef")
 _MAX_MANIFEST = 4 << 20
 
 
-def start(directory: str, position: int, read: Callable[[str], bytes]) -> None:
-    """Mount the bundle whose ``sitecustomize.py`` lies in *directory*, at *position* of ``sys.path``.
+def start(directory: str, position: int, read: Callable[[str], bytes], spec: ModuleSpec) -> None:
+    """Mount the bundle whose ``sitecustomize.py``, with *spec*, lies in *directory*, at *position* of ``sys.path``.
 
     *directory* itself must not be on ``sys.path``; *read* returns the bytes of a file in it.
     """
     report: Dict[str, Any] = {}
     try:
+        discard_compiled(spec)
         end = _mount(directory, position, read, os.environ, report)
     except BaseException as error:  # noqa: BLE001 - fail closed, whatever it is
         _leave(directory, error, report)
     _run_next_sitecustomize(sys.path[end:])
+
+
+def discard_compiled(spec: Optional[ModuleSpec]) -> None:
+    """Remove the ``.pyc`` that Python has just made of the file of *spec*, which belongs to a bundle.
+
+    It would be an extra file, for which ``verify`` refuses the bundle. Its own ``.pyc`` are not checked by time.
+    """
+    path = spec.cached if spec is not None else None
+    if not path:  # inside a zip
+        return
+    try:
+        with open(path, "rb") as file:
+            by_time = file.read(8)[4:] == b"\0\0\0\0"
+        if by_time:
+            os.remove(path)
+            os.rmdir(os.path.dirname(path))
+    except OSError:
+        pass  # there is none, or this user cannot write there; or there are others beside it
 
 
 def _mount(

@@ -133,7 +133,7 @@ def _faults_of_members(image: Image, carrier: Carrier, beside: List[str]) -> Lis
     """
     promised = {member_of(path, carrier.kind): data for path, data in image.documents.items()}
     blobs = [image.digest, image.manifest.config.digest, *(layer.digest for layer in image.manifest.layers), *beside]
-    known = {"__main__.py", "index.json", "oci-layout", *("blobs/sha256/" + digest[7:] for digest in blobs)}
+    known = {"index.json", "oci-layout", *("blobs/sha256/" + digest[7:] for digest in blobs)}
     names = set(carrier.names())
     faults = [
         ContentError(f"{carrier.path}: {name}", "is extra: the bundle has no such file", rule="C24")

@@ -144,7 +144,6 @@ def pack(
         (blobs / digest_of(data)[7:]).write_bytes(data)
     (directory / "oci-layout").write_bytes(LAYOUT)
     (directory / "index.json").write_bytes(index_bytes)
-    (directory / "__main__.py").write_bytes(b"")
     return directory
 
 

@@ -484,7 +484,7 @@ def make_of_wheels(directory, version, layers, requires):
         distributions = (item._replace(requires=requires.get(item.name, ())) for item in alone)
         built.append(dataclasses.replace(layer, distributions=tuple(distributions)))
     documents = {".bundle/pylock.toml": b"# a lock\n"}
-    documents.update((f"site-packages/{path}", data) for path, data in launch_files(None).items())
+    documents.update(launch_files(None))
     image = assemble(tuple(built), target=target, libc_version=target.libc_version, bytecode=None, documents=documents)
     write_carrier(image, directory / "deps", form="packed", force=True, decode=decode, jobs=1)
     return directory / "deps"

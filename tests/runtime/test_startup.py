@@ -14,6 +14,8 @@ from image_factory import make_image
 from interpreters import VERSIONS, python, target_of
 
 from bundler.carriers import write_carrier
+from bundler.runtime.demands import Demands
+from bundler.runtime.verifying import verify
 
 FILES = {
     "site-packages/mod.py": b"value = 42\n",
@@ -223,13 +225,23 @@ def test_an_extra_file_in_a_tree(tmp_path):
     refused(path, tmp_path, 3, "site-packages/extra.py: is extra")
 
 
-def test_what_python_wrote_itself_for_a_tree_without_pyc_is_let_pass_nothing_else(tmp_path):
+@pytest.mark.parametrize("form", ["packed", "tree"])
+def test_what_python_compiles_of_a_bundle_without_pyc_does_not_stay(tmp_path, form, decode):
+    path, digest = make(tmp_path, form)
+    before = sorted(path.rglob("*"))
+    for policy in ("always", "boot"):
+        assert start(path, SHOW, BUNDLE_VERIFY=policy).returncode == 0
+        assert sorted(path.rglob("*")) == before
+    assert verify(str(path), Demands(digest), decode=decode).trust == "verified"
+
+
+def test_what_another_python_compiles_at_the_same_time_is_let_pass_and_nothing_else(tmp_path):
     tree, _ = make(tmp_path, "tree")
-    for _ in range(2):
-        assert start(tree, SHOW, BUNDLE_VERIFY="always", PYTHONDONTWRITEBYTECODE="").returncode == 0
-    (written,) = tree.rglob("*.pyc")
-    assert written.parent == tree / "site-packages/__pycache__"
-    assert written.name.startswith("sitecustomize.")
+    written = tree / "site-packages/__pycache__/sitecustomize.cpython-38.pyc"
+    written.parent.mkdir()
+    for name in (written.name, f"{written.name}.140234"):
+        written.with_name(name).write_bytes(b"")
+    assert start(tree, SHOW, BUNDLE_VERIFY="always").returncode == 0
     other = written.with_name("mod.cpython-37.pyc")
     other.write_bytes(b"")
     refused(tree, tmp_path, 3, f"{other.relative_to(tree)}: is extra", BUNDLE_VERIFY="always")
@@ -245,10 +257,12 @@ def test_another_python(bundle, tmp_path):
 def test_a_python_that_is_too_old_for_the_runtime(old, bundle, tmp_path):
     program = Path(python("3.7")).resolve().parents[2] / old / "bin" / "python"
     assert program.exists(), f"install CPython {old} with pyenv"
+    before = sorted(bundle[0].rglob("*.py*"))
     answer = start(bundle[0], "", program=[program, "-c", CANARY], cwd=tmp_path)
     assert answer.returncode == 5
     assert "needs Python 3.7 or newer" in answer.stderr
     assert not (tmp_path / "ran").exists()
+    assert sorted(bundle[0].rglob("*.py*")) == before, "it stays the bundle that it was"
 
 
 def test_a_policy_that_is_none(bundle, tmp_path):
@@ -357,8 +371,10 @@ print(mod.value, mod.__file__)
 def test_one_line_mounts_relative_to_the_calling_file(packed, tmp_path):
     (tmp_path / "score.py").write_text(SCORE)
     command = [python("3.7"), "-W", "error", tmp_path / "score.py"]
+    before = sorted(packed[0].rglob("*"))
     answer = start(packed[0], "", program=command, cwd="/", PYTHONPATH="")
     assert answer.stdout.startswith("42 "), answer.stderr
+    assert sorted(packed[0].rglob("*")) == before, "it stays the bundle that it was"
     assert start(packed[0], "", program=command, cwd="/").stdout == answer.stdout, "twice is once"
 
 
