@@ -73,7 +73,10 @@ def _object_of(value: str) -> str | None:
 
 
 def launcher(value: str) -> bytes:
-    """Return a script that calls ``module:attr`` and finds its tree relative to itself, with no path of any host."""
+    """Return a script that calls ``module:attr`` and finds its tree relative to itself, with no path of any host.
+
+    Whichever Python runs it adds no ``.pyc`` to the tree.
+    """
     module, _, attr = value.partition(":")
     return f"""\
 #!/usr/bin/env python3
@@ -84,6 +87,7 @@ tree = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 site_packages = os.path.join(tree, "site-packages")
 if site_packages not in sys.path:
     sys.path.insert(0, site_packages)
+sys.dont_write_bytecode = True
 
 from {module} import {attr.partition(".")[0]}
 

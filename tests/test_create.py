@@ -123,8 +123,11 @@ def test_scripts_run_and_hold_no_path_of_this_host(locked, cache, tmp_path):
     moved = tmp_path / "elsewhere" / "tree"
     moved.parent.mkdir()
     bundle.path.rename(moved)
-    answer = subprocess.run([python("3.7"), moved / "bin" / "beta-tool"], capture_output=True, text=True, check=True)
-    assert answer.stdout == "tool\n"
+    before = sorted(moved.rglob("*"))
+    for version in ("3.7", "3.12"):
+        command = [python(version), moved / "bin" / "beta-tool"]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "tool\n"
+    assert sorted(moved.rglob("*")) == before, "it stays the tree that was verified"
 
 
 @pytest.mark.parametrize("form", ["pyz", "packed"])

@@ -56,7 +56,7 @@ def demanded(environ: Mapping[str, str]) -> str:
         required = environ.get("BUNDLE_REQUIRE_SIGNATURE") or "0"
         return NONE if serial == "0" and required == "0" else ""
     keys = environ["BUNDLE_PUBLIC_KEY"]
-    data = keys.encode("utf-8", "surrogateescape")
+    data = os.fsencode(keys)
     if "-----BEGIN" not in keys:
         try:
             data = b"".join(map(_read_key, keys.split(os.pathsep)))
@@ -94,7 +94,7 @@ def met(digest: str, root: str, demands: str) -> bool:
     if demands in ("", NONE):
         return demands == NONE
     try:
-        said = _read(root + SUFFIX).decode("utf-8", "surrogateescape") if _is_cached(digest, root) else ""
+        said = os.fsdecode(_read(root + SUFFIX)) if _is_cached(digest, root) else ""
     except OSError:
         return False
     return said.startswith(f"{digest} {root} ") and said.partition("\n")[2] == demands + "\n"
@@ -161,7 +161,7 @@ def _place(cache: str, root: str) -> str:
 
 def _says(path: str, line: str, policy: str, demands: Optional[str]) -> bool:
     try:
-        return _matches(_read(path).decode("utf-8", "surrogateescape"), line, policy, demands)
+        return _matches(os.fsdecode(_read(path)), line, policy, demands)
     except OSError:
         return False
 
@@ -191,7 +191,7 @@ def _matches(text: str, line: str, policy: str, demands: Optional[str]) -> bool:
 
 def _write(marker: str, text: str) -> None:
     """Write *text* over what *marker* says; one that is torn says nothing, so no second file is needed for it."""
-    data = text.encode("utf-8", "surrogateescape")
+    data = os.fsencode(text)
     fd = os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         # Not truncated before: others who read the same line meanwhile find it complete.

@@ -51,7 +51,7 @@ class _Part(FileWriter):
 
 def state_line(digest: str, root: str) -> bytes:
     """Return the first line of the state of the tree *digest* at *root*."""
-    return markers.line_for(digest, root).encode("utf-8", "surrogateescape")
+    return os.fsencode(markers.line_for(digest, root))
 
 
 def begin(image: Image, plan: Plan, carrier: Carrier, root: str) -> None:

@@ -348,6 +348,19 @@ def test_a_report_is_not_overwritten_by_the_starts_that_follow(packed, tmp_path)
     assert json.loads(report.read_text())["decision"] == "unpacked"
 
 
+def test_a_tree_is_found_again_whatever_the_locale_makes_of_its_path(packed, tmp_path):
+    (tmp_path / "\u00e4").mkdir(mode=0o700)
+    report = tmp_path / "report.json"
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    seen = []
+    for locale in (ascii_only, ascii_only, {"LC_ALL": "C.UTF-8"}):
+        answer = start(packed[0], SHOW, BUNDLE_CACHE=str(tmp_path / "\u00e4"), BUNDLE_REPORT=str(report), **locale)
+        assert answer.returncode == 0, answer.stderr
+        seen.append(json.loads(report.read_text())["decision"])
+        report.unlink()
+    assert seen == ["unpacked", "found finished", "found finished"]
+
+
 def test_a_start_with_the_tree_at_hand_imports_nothing_from_the_standard_library(packed):
     code = "import sys; print(sorted(sys.modules))"
     bare = set(eval(subprocess.check_output([python("3.7"), "-c", code])))
