@@ -68,6 +68,13 @@ def test_quiet_is_quiet(bundle):
     assert bundle("create", "alpha", "-o", "deps.pyz", "-q").stderr == ""
 
 
+@pytest.mark.parametrize("place", ["nowhere/deps.pyz", "shelf"])
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_resolved(bundle, place):
+    answer = bundle("create", "no-such-project", "-o", place)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith(f"error: {place}: ")
+
+
 def test_a_lock_is_written_and_used(bundle, tmp_path):
     assert bundle("lock", "alpha", "-o", "pylock.toml").returncode == 0
     lock = tomllib.loads((tmp_path / "pylock.toml").read_text())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.azureml import deployment_of, keep_in_upload, settings_text
+from bundler.carriers import check_output
 from bundler.cli.options import (
     add_baseline,
     add_cache,
@@ -124,6 +125,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(
             "--lock", "is resolved already", hint="give --baseline to bundle lock, or compare later: bundle check"
         )
+    if form != "wheelhouse":
+        check_output(options.output, form=form, force=options.force)  # before the index is asked for anything
     made: Bundle | Wheelhouse
     with progress(quiet=options.quiet or options.json) as reporter, _layer_cache(options) as layer_cache:
         settings = replace(create_options(options), layer_cache=layer_cache)
