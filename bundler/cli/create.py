@@ -116,17 +116,8 @@ def _jobs(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
+    _check(options)
     form: Form = options.format
-    if options.output.suffix == ".pyz" and form != "pyz":
-        raise UsageError(options.output, "is the name of a .pyz, which is another format", got=f"--format {form}")
-    if options.lock and (options.requirements or options.requirement or options.constraint):
-        raise UsageError("--lock", "takes the place of requirements", hint="give either a lock or requirements")
-    if options.lock and (options.baseline or options.skip_provided):
-        raise UsageError(
-            "--lock", "is resolved already", hint="give --baseline to bundle lock, or compare later: bundle check"
-        )
-    if form != "wheelhouse":
-        check_output(options.output, form=form, force=options.force)  # before the index is asked for anything
     made: Bundle | Wheelhouse
     with progress(quiet=options.quiet or options.json) as reporter, _layer_cache(options) as layer_cache:
         settings = replace(create_options(options), layer_cache=layer_cache)
@@ -160,6 +151,21 @@ def run(options: argparse.Namespace) -> int:
         if deployment is not None:
             print(settings_text(deployment))
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what cannot work before the index is asked for anything."""
+    form: Form = options.format
+    if options.output.suffix == ".pyz" and form != "pyz":
+        raise UsageError(options.output, "is the name of a .pyz, which is another format", got=f"--format {form}")
+    if options.lock and (options.requirements or options.requirement or options.constraint):
+        raise UsageError("--lock", "takes the place of requirements", hint="give either a lock or requirements")
+    if options.lock and (options.baseline or options.skip_provided):
+        raise UsageError(
+            "--lock", "is resolved already", hint="give --baseline to bundle lock, or compare later: bundle check"
+        )
+    if form != "wheelhouse":
+        check_output(options.output, form=form, force=options.force)
 
 
 @contextlib.contextmanager
