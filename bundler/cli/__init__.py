@@ -9,12 +9,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from bundler.runtime.cli import parse
+from bundler.runtime.cli import drop_output, flush_output, parse
 from bundler.runtime.errors import BundleError
 from bundler.version import __version__
 
@@ -51,21 +50,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         arguments = list(sys.argv[1:] if arguments is None else arguments)
         options = parse(_parser(arguments[:1]), arguments)
-        return int(options.run(options))
+        code = int(options.run(options))
+        flush_output()
     except BundleError as error:
         if getattr(options, "json", False):
             print(json.dumps({"error": str(error), "exit_code": error.exit_code, "rule": error.rule}))
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        drop_output()
         return 1
     except OSError as error:  # a disk that is full or gone where no stage has a better word for it
+        if error.filename is None:
+            drop_output()
         print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return BundleError.exit_code
     except KeyboardInterrupt as interrupt:
         print(f"interrupted: {str(interrupt) or 'nothing was left behind'}", file=sys.stderr)
         return INTERRUPTED
+    return code
 
 
 def _interrupt(*_: object) -> NoReturn:

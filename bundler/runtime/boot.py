@@ -24,7 +24,6 @@ from .errors import BundleError, PlaceError, UsageError
 from .images import Image, load_image, read_config, read_digest
 from .places import Lock, Staging, choose_cache, discard, remove_leftovers
 from .pruning import prune_beside
-from .targets import check, this_target
 from .trees import faults_of_tree, raise_faults, write_tree
 from .uses import hold
 from .zstd import Decoder
@@ -90,7 +89,7 @@ def _verify_in_place(
         report.update(decision="found verified in place")
     else:
         image = load_image(carrier, digest)
-        check(image.tree.needs, this_target(), where=carrier.path)
+        image.check_runs_here(carrier.path)
         if policy == "never":
             report.update(decision="taken without a look")
             return
@@ -121,14 +120,14 @@ def _cached_tree(
             return 0, 0
         if image is None:
             image = load_image(carrier, digest)
-            check(image.tree.needs, this_target(), where=carrier.path)
+            image.check_runs_here(carrier.path)
         return sum(file.size + 4096 for file in image.tree.files), len(image.tree.files)
 
     cache = choose_cache(environ, needed)
     root = os.path.join(cache, name)
     report.update(cache=cache)
     image = image or load_image(carrier, digest)
-    check(image.tree.needs, this_target(), where=carrier.path)
+    image.check_runs_here(carrier.path)
     try:
         with Lock(root + ".lock"):
             if policy == "boot" and markers.finished(digest, policy, environ, demands) == root:

@@ -26,6 +26,7 @@ def main(artifact: Optional[str], arguments: Optional[List[str]] = None) -> int:
     try:
         options = parse(_parser(artifact), arguments)
         code = int(options.action(options, report))
+        flush_output()
     except BundleError as error:
         report.update(error=str(error), exit_code=error.exit_code)
         print(f"error: {error}", file=sys.stderr)
@@ -33,10 +34,26 @@ def main(artifact: Optional[str], arguments: Optional[List[str]] = None) -> int:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        drop_output()
         code = 1
+    except OSError as error:
+        if error.filename is None:
+            drop_output()
+        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        code = BundleError.exit_code
     _write_report(options, report)
     return code
+
+
+def flush_output() -> None:
+    """Write what is left of the output, while an error can still be reported."""
+    if sys.stdout is not None:  # it is where it was closed before
+        sys.stdout.flush()
+
+
+def drop_output() -> None:
+    """Let what is left of the output go nowhere: Python writes it when it ends, and would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def console() -> int:
@@ -156,13 +173,12 @@ def add_cache_arguments(parser: argparse.ArgumentParser) -> None:
 def _verify(options: argparse.Namespace, report: Dict[str, Any]) -> int:
     import time
 
-    from .targets import check, this_target
     from .verifying import verify
 
     started = time.monotonic()
     verdict = verify(options.path, demands_in(options, os.environ))
     report.update(verdict.to_json(), milliseconds=round((time.monotonic() - started) * 1000, 1))
-    check(verdict.image.tree.needs, this_target(), where=options.path)
+    verdict.image.check_runs_here(options.path)
     print(f"{options.path}: {verdict.trust}: {verdict.files} files, {verdict.image.digest}")
     if verdict.signed_by:
         print(f"  signed by {verdict.signed_by}")

@@ -8,6 +8,7 @@ the other layers.
 from __future__ import annotations
 
 import hashlib
+import sys
 import zlib
 from typing import Dict, NamedTuple, Optional, Tuple
 
@@ -24,9 +25,9 @@ from .documents import (
     digest_of,
     parse_digest,
 )
-from .errors import ContentError, TrustError, UsageError
+from .errors import ContentError, TargetError, TrustError, UsageError
 from .indexes import DECODER_PATH, Index
-from .targets import this_target
+from .targets import check, this_target
 
 
 class Image(NamedTuple):
@@ -42,6 +43,14 @@ class Image(NamedTuple):
     config: Config
     tree: Index
     documents: Dict[str, bytes]
+
+    def check_runs_here(self, where: str) -> None:
+        """Raise ``TargetError`` (rule C22) unless this interpreter is the target and can spell all names of files."""
+        check(self.tree.needs, this_target(), where=where)
+        encoding = sys.getfilesystemencoding()
+        if encoding != "utf-8" and not all(file.path.isascii() for file in self.tree.files):
+            what, hint = "has file names that this Python cannot spell", "set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
+            raise TargetError(where, what, got=encoding, want="utf-8", hint=hint, rule="C22")
 
     def decoder(self) -> Optional[bytes]:
         """Return the carried decoder if there is one for this interpreter: in another it could crash the process."""

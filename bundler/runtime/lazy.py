@@ -26,7 +26,6 @@ from .parts import Parts, begin, has_state
 from .places import Lock, candidates, choose_cache, discard
 from .plans import Plan
 from .sites import SITE_PACKAGES, add_site_packages, lines_of, runs
-from .targets import check, this_target
 from .uses import hold
 
 
@@ -88,7 +87,7 @@ def _joined(digest: str, environ: Mapping[str, str]) -> Optional[Parts]:
 
 def _begun(carrier: Carrier, digest: str, environ: MutableMapping[str, str]) -> Optional[Parts]:
     image = load_image(carrier, digest)
-    check(image.tree.needs, this_target(), where=carrier.path)
+    image.check_runs_here(carrier.path)
     name = digest[7:]
 
     def needed(cache: str) -> Tuple[int, int]:

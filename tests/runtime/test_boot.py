@@ -297,6 +297,16 @@ def test_d28_any_umask_gives_a_tree_that_only_its_owner_can_change(packed, tmp_p
     assert boot("verify", tree).returncode == 0
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_an_error_in_one_line(packed, unbuffered):
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w") as full:
+        builder = "import sys; from bundler.cli import main; sys.exit(main())"
+        for command in ([python("3.7"), packed[0], "info"], [sys.executable, "-c", builder, "verify", packed[0]]):
+            answer = subprocess.run(command, env=env, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            assert (answer.returncode, answer.stderr) == (1, "error: output: No space left on device\n")
+
+
 def test_mount_in_code_is_relative_to_the_calling_file(packed, tmp_path):
     os.symlink(packed[0], tmp_path / "deps")
     program = tmp_path / "score.py"

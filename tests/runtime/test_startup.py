@@ -348,12 +348,24 @@ def test_a_report_is_not_overwritten_by_the_starts_that_follow(packed, tmp_path)
     assert json.loads(report.read_text())["decision"] == "unpacked"
 
 
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("form", ["packed", "tree"])
+@pytest.mark.parametrize("lazy", ["0", "1"])
+def test_c22_a_locale_that_cannot_spell_a_file_is_refused_by_name(tmp_path, form, lazy):
+    path, _ = make(tmp_path, form, files={**FILES, "site-packages/data/\u00e4.txt": b"x"})
+    hint = "set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
+    refused(path, tmp_path, 5, "that this Python cannot spell; got ascii, want utf-8", BUNDLE_LAZY=lazy, **ASCII)
+    assert hint in start(path, SHOW, BUNDLE_LAZY=lazy, **ASCII).stderr
+    assert start(path, SHOW, BUNDLE_LAZY=lazy, **{**ASCII, "PYTHONUTF8": "1"}).returncode == 0
+
+
 def test_a_tree_is_found_again_whatever_the_locale_makes_of_its_path(packed, tmp_path):
     (tmp_path / "\u00e4").mkdir(mode=0o700)
     report = tmp_path / "report.json"
-    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     seen = []
-    for locale in (ascii_only, ascii_only, {"LC_ALL": "C.UTF-8"}):
+    for locale in (ASCII, ASCII, {"LC_ALL": "C.UTF-8"}):
         answer = start(packed[0], SHOW, BUNDLE_CACHE=str(tmp_path / "\u00e4"), BUNDLE_REPORT=str(report), **locale)
         assert answer.returncode == 0, answer.stderr
         seen.append(json.loads(report.read_text())["decision"])
