@@ -462,6 +462,7 @@ def test_a_damaged_bundle_is_sent_to_verify(form, tmp_path):
     victim = (
         max((folder / "deps/blobs/sha256").iterdir()) if form == "packed" else folder / "deps/site-packages/alpha.py"
     )
+    victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes() + b"more")
     (finding,) = diagnose(deployment(folder, **settings))
     assert finding.name == "bundle-damaged"
