@@ -13,7 +13,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from bundler.runtime.cli import drop_output, flush_output, parse
+from bundler.runtime.cli import flush_output, parse, settle_output
 from bundler.runtime.errors import BundleError
 from bundler.version import __version__
 
@@ -58,11 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # whoever read the output has seen enough
-        drop_output()
+        settle_output()
         return 1
     except OSError as error:  # a disk that is full or gone where no stage has a better word for it
-        if error.filename is None:
-            drop_output()
+        settle_output()
         print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return BundleError.exit_code
     except KeyboardInterrupt as interrupt:

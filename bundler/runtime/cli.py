@@ -34,11 +34,10 @@ def main(artifact: Optional[str], arguments: Optional[List[str]] = None) -> int:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:  # whoever read the output has seen enough
-        drop_output()
+        settle_output()
         code = 1
     except OSError as error:
-        if error.filename is None:
-            drop_output()
+        settle_output()
         print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         code = BundleError.exit_code
     _write_report(options, report)
@@ -51,9 +50,12 @@ def flush_output() -> None:
         sys.stdout.flush()
 
 
-def drop_output() -> None:
-    """Let what is left of the output go nowhere: Python writes it when it ends, and would fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def settle_output() -> None:
+    """Write what is left of the output; where that fails let it go nowhere, or Python fails again when it ends."""
+    try:
+        flush_output()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def console() -> int:
