@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bundler.packing import Shared
     from bundler.runtime.targets import Target
 
-LAYER_FORMAT = 4
+LAYER_FORMAT = 5  # another number whenever the same wheels give other bytes: layers are cached
 BIG_WHEEL = 1 << 20
 GROUPS = 8
 MAX_REQUIREMENT = 16 << 10

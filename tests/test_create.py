@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -18,11 +19,13 @@ from wheel_factory import make_wheel, pin_of
 from bundler.caches import Cache
 from bundler.create import Options, create
 from bundler.indexes import IndexOptions
-from bundler.layers import Settings
+from bundler.layers import LAYER_FORMAT, Settings
 from bundler.locks import Lock
 from bundler.reporters import Reporter
+from bundler.runtime.carriers import open_carrier
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError
+from bundler.runtime.images import load_image
 from bundler.runtime.verifying import verify
 
 
@@ -45,6 +48,7 @@ def wheels(tmp_path):
             "2.0",
             {
                 "beta/__init__.py": b"value = 41\n",
+                "beta/cli.py": b"def main():\n    print('tool')\n",
                 "beta/data.txt": b"text",
                 "beta-2.0.data/scripts/beta-tool": b"#!python\nprint('tool')\n",
             },
@@ -113,6 +117,15 @@ def test_the_installed_record_lists_exactly_what_is_there(locked, cache, tmp_pat
     assert any(path.endswith(".cpython-37.pyc") for path in there)
 
 
+def test_layers_of_other_bytes_are_of_another_format(locked, cache, tmp_path):
+    """Else a layer that an older bundler has left in the cache would be taken: same lock, other bytes."""
+    bundle = create(locked, tmp_path / "tree", form="tree", options=options(cache, compile="never"))
+    with open_carrier(str(bundle.path)) as carrier:
+        diff_ids = "".join(layer.diff_id for layer in load_image(carrier).tree.layers)
+    seen = hashlib.sha256(diff_ids.encode()).hexdigest()
+    assert (LAYER_FORMAT, seen) == (5, "c69a3616dc6d6610ed95f9a0553a7a6f925ae602081bfea0a481d8bcce59778e")
+
+
 def test_scripts_run_and_hold_no_path_of_this_host(locked, cache, tmp_path):
     bundle = create(locked, tmp_path / "tree", form="tree", options=options(cache))
     for script in (bundle.path / "bin").iterdir():
@@ -124,8 +137,8 @@ def test_scripts_run_and_hold_no_path_of_this_host(locked, cache, tmp_path):
     moved.parent.mkdir()
     bundle.path.rename(moved)
     before = sorted(moved.rglob("*"))
-    for version in ("3.7", "3.12"):
-        command = [python(version), moved / "bin" / "beta-tool"]
+    for version, script in (("3.7", "beta-tool"), ("3.7", "beta"), ("3.12", "beta")):
+        command = [python(version), moved / "bin" / script]
         assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "tool\n"
     assert sorted(moved.rglob("*")) == before, "it stays the tree that was verified"
 
