@@ -17,7 +17,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 
 from .documents import INDEX_TYPE, MANIFEST_TYPE, MAX_DOCUMENT, Descriptor, Fields, parse_digest, parse_json
 from .errors import BundleError, ContentError
-from .indexes import LAUNCH_PATHS, PROGRAM_PATH
+from .indexes import PROGRAM_PATH, PROGRAM_PYC
 from .sites import SITE_PACKAGES
 
 TREE_MANIFEST = ".bundle/manifest.json"
@@ -277,7 +277,7 @@ class Pyz(Carrier):
 def member_of(path: str, kind: str) -> str:
     """Return which member of a ``.pyz`` or packed directory holds the bundle's own file *path*; empty if none does."""
     name = ""
-    if path == PROGRAM_PATH or path.startswith((SITE_PACKAGES + "/", LAUNCH_PATHS[-1])):
+    if path == PROGRAM_PATH or path.startswith((SITE_PACKAGES + "/", PROGRAM_PYC)):
         name = path.partition("/")[2]
     if kind == "pyz" and "__pycache__/" in name:
         # Inside a zip Python looks for it beside its source; another Python than the target takes the source.

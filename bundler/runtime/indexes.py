@@ -18,13 +18,15 @@ DECODER_PATH = ".bundle/decoder.so"
 LOCK_PATH = ".bundle/pylock.toml"
 # ``__main__.py`` of a ``.pyz`` and a packed directory. A tree keeps it, and needs it to be packed again.
 PROGRAM_PATH = ".bundle/__main__.py"
+PROGRAM_PYC = ".bundle/__pycache__/__main__."
+SITECUSTOMIZE_PYC = "site-packages/__pycache__/sitecustomize."
 # What makes a bundle verify and mount itself: it is a program, or PYTHONPATH leads to it. It lies in the launch layer.
 LAUNCH_PATHS = (
     "site-packages/sitecustomize.py",
-    "site-packages/__pycache__/sitecustomize.",
+    SITECUSTOMIZE_PYC,
     "site-packages/bundle_runtime/",
     PROGRAM_PATH,
-    ".bundle/__pycache__/__main__.",
+    PROGRAM_PYC,
 )
 # What a tree on disk holds besides the files of the index.
 CARRIED = (TREE_PATH, ".bundle/manifest.json", ".bundle/config.json")

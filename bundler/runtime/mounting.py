@@ -33,8 +33,8 @@ def mount(
     ``BUNDLE_EXPECT``), *keys* are paths of public keys of which one must have signed it (``BUNDLE_PUBLIC_KEY``),
     *min_serial* is the least serial number that it may have (``BUNDLE_MIN_SERIAL``). With *lazy* (default:
     ``BUNDLE_LAZY``) it is unpacked while it is used. Return the directory of the tree; raise a ``BundleError`` and
-    change nothing if anything is not as it must be. Modules that were imported before from elsewhere stay: a warning
-    in the log names them.
+    leave ``sys.path`` as it is if anything is not as it must be. Modules that were imported before from elsewhere stay:
+    a warning in the log names them.
     """
     caller = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the documented way to the caller
     if caller:

@@ -21,12 +21,12 @@ from .documents import TREE_PATH, File
 from .errors import ContentError, PlaceError, TargetError
 from .frames import in_parallel, processors, read_layers
 from .images import Image
-from .indexes import LAUNCH_PATHS, SIGNATURES, directories_of
+from .indexes import SIGNATURES, SITECUSTOMIZE_PYC, directories_of
 from .zstd import Decoder, find_decoder
 
 _CHUNK = 1 << 20
 _LAUNCH_PYCACHES = ("site-packages/__pycache__", "site-packages/bundle_runtime/__pycache__")
-_LAUNCH_PYCS = (LAUNCH_PATHS[1], _LAUNCH_PYCACHES[1] + "/")
+_LAUNCH_PYCS = (SITECUSTOMIZE_PYC, _LAUNCH_PYCACHES[1] + "/")
 
 
 class FileWriter:
@@ -135,7 +135,8 @@ def faults_of_tree(image: Image, root: str, jobs: int = 0, *, started: bool = Fa
 
                     faults.update(faults_of_signatures(root, image.digest))
                 elif path not in wanted:
-                    if not (path.startswith(let_pass) and ".pyc" in path):  # and .pyc.NUMBER, for a moment
+                    # For a moment it is .pyc.NUMBER.
+                    if not (path.startswith(let_pass) and path.rstrip("0123456789.").endswith(".pyc")):
                         faults[path] = ContentError(path, "is extra: the bundle has no such file", rule="C24")
                 else:
                     file = wanted.pop(path)

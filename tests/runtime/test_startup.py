@@ -242,9 +242,11 @@ def test_what_another_python_compiles_at_the_same_time_is_let_pass_and_nothing_e
     for name in (written.name, f"{written.name}.140234"):
         written.with_name(name).write_bytes(b"")
     assert start(tree, SHOW, BUNDLE_VERIFY="always").returncode == 0
-    other = written.with_name("mod.cpython-37.pyc")
-    other.write_bytes(b"")
-    refused(tree, tmp_path, 3, f"{other.relative_to(tree)}: is extra", BUNDLE_VERIFY="always")
+    for name in ("mod.cpython-37.pyc", f"{written.name}.so"):
+        other = written.with_name(name)
+        other.write_bytes(b"")
+        refused(tree, tmp_path, 3, f"{other.relative_to(tree)}: is extra", BUNDLE_VERIFY="always")
+        other.unlink()
 
 
 def test_another_python(bundle, tmp_path):
