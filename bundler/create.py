@@ -14,19 +14,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bundler.bytecode import find_compiler
-from bundler.carriers import Format, check_output, write_carrier
-from bundler.coexistence import Coexistence
-from bundler.core_metadata import complete_requirements
-from bundler.decoders import decoder_for
-from bundler.fetch import fetch
-from bundler.images import assemble
-from bundler.indexes import IndexOptions, index_options
-from bundler.launch import launch_files
-from bundler.layers import LayerBuilder, Settings, plan_layers
-from bundler.packing import decode
+from bundler.fetching.fetch import fetch
+from bundler.fetching.indexes import IndexOptions, index_options
+from bundler.images.carriers import Format, check_output, write_carrier
+from bundler.images.decoders import decoder_for
+from bundler.images.images import assemble
+from bundler.images.launch import launch_files
+from bundler.layers.bytecode import find_compiler
+from bundler.layers.layers import LayerBuilder, Settings, plan_layers
+from bundler.layers.packing import decode
 from bundler.reporters import Reporter
-from bundler.resolve import resolve
+from bundler.resolving.coexistence import Coexistence
+from bundler.resolving.core_metadata import complete_requirements
+from bundler.resolving.resolve import resolve
 from bundler.runtime.errors import UsageError
 from bundler.runtime.frames import processors
 from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
     from pathlib import Path
 
-    from bundler.baselines import Baseline
-    from bundler.bytecode import Compiler
-    from bundler.caches import Cache
-    from bundler.layers import LayerPlan
+    from bundler.caching.caches import Cache
+    from bundler.layers.bytecode import Compiler
+    from bundler.layers.layers import LayerPlan
+    from bundler.layers.packing import BuiltLayer, Shared
     from bundler.locks import Lock, Pin
-    from bundler.packing import BuiltLayer, Shared
+    from bundler.resolving.baseline.baselines import Baseline
     from bundler.runtime.targets import Target
     from bundler.stores.store import Store
 
@@ -269,7 +269,7 @@ class _Layers:
     def _shared(self) -> Shared | None:
         if self._options.layer_cache is None:
             return None
-        from bundler.shared_layers import SharedLayers  # noqa: PLC0415 - most bundles are made without
+        from bundler.stores.shared_layers import SharedLayers  # noqa: PLC0415 - most bundles are made without
 
         return SharedLayers(self._options.layer_cache, self._reporter.warning)
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.allowances import Allowances
-from bundler.fetch import fetch
-from bundler.install import chunks_of, files_of
+from bundler.fetching.fetch import fetch
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError
 from bundler.runtime.places import Staging
-from bundler.startup_code import check_startup_code
-from bundler.wheels import Wheel
+from bundler.wheels.allowances import Allowances
+from bundler.wheels.install import chunks_of, files_of
+from bundler.wheels.startup_code import check_startup_code
+from bundler.wheels.wheels import Wheel
 
 if TYPE_CHECKING:
     from bundler.create import Options

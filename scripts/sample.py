@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bundler.caches import Cache
+from bundler.caching.caches import Cache
 from bundler.create import Options, create, lock
-from bundler.indexes import index_options
-from bundler.layers import Settings
+from bundler.fetching.indexes import index_options
+from bundler.layers.layers import Settings
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.targets import PRESETS
 

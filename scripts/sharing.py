@@ -17,12 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from bundler.caches import Cache
-from bundler.comparing import compare, read_from
-from bundler.copying import copy
+from bundler.caching.caches import Cache
 from bundler.create import Options, create, lock
 from bundler.runtime.errors import BundleError
 from bundler.stores.bundles import BundleStore
+from bundler.stores.comparing import compare, read_from
+from bundler.stores.copying import copy
 from bundler.stores.layouts import LayoutStore
 from bundler.targets import find_target
 

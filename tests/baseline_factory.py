@@ -5,8 +5,8 @@ from __future__ import annotations
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from bundler.baselines import Baseline, Installed
 from bundler.locks import Provided
+from bundler.resolving.baseline.baselines import Baseline, Installed
 
 
 def image(packages):

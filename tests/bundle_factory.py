@@ -6,8 +6,8 @@ import random
 
 from image_factory import make_image
 
-from bundler.carriers import write_carrier
-from bundler.packing import decode
+from bundler.images.carriers import write_carrier
+from bundler.layers.packing import decode
 
 
 def make_bundle(out, *sizes, seed=0, form="pyz", scratch=None):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import zstandard
 from image_factory import make_image
 
-from bundler.carriers import write_carrier
-from bundler.doctoring.deployments import Deployment
+from bundler.azureml.doctoring.deployments import Deployment
+from bundler.images.carriers import write_carrier
 from bundler.targets import PRESETS
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _with_pip(work, tree, target, version):
 
     from image_factory import make_layer
 
-    from bundler.images import assemble
+    from bundler.images.images import assemble
 
     layer = make_layer(work, "pip", tree)
     layer = replace(layer, distributions=(layer.distributions[0]._replace(version=version),))

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wheel_factory import Part, deflate, zip_of
 
-from bundler import zip_headers
-from bundler.archives import CHUNK, Archive
-from bundler.paths import fault_of_name, folded
+from bundler.archives import zip_headers
+from bundler.archives.archives import CHUNK, Archive
+from bundler.archives.paths import fault_of_name, folded
 from bundler.runtime.documents import is_tree_path
 from bundler.runtime.errors import BundleError, ContentError
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 from interpreters import python
 
-from bundler.baselines import parse_baseline, read_baseline
+from bundler.resolving.baseline.baselines import parse_baseline, read_baseline
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.targets import PRESETS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from interpreters import python, target_of
 
-from bundler.bytecode import find_compiler, find_interpreter
+from bundler.layers.bytecode import find_compiler, find_interpreter
 from bundler.runtime.errors import TargetError
 from bundler.targets import PRESETS
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bundler.caches import Cache, Usage
-from bundler.file_locks import lock_file
+from bundler.caching.caches import Cache, Usage
+from bundler.caching.file_locks import lock_file
 from bundler.runtime.errors import BundleError
 
 A, B, C = (hashlib.sha256(name).hexdigest() for name in (b"a", b"b", b"c"))
@@ -41,7 +41,8 @@ def put_layer(cache, key, **files):
 
 def elsewhere(cache, code):
     """Run *code* in another process, which says "ready" and then waits."""
-    start = "import sys; from pathlib import Path; from bundler.caches import Cache; cache = Cache(Path(sys.argv[1]))"
+    start = "import sys; from pathlib import Path; from bundler.caching.caches import Cache"
+    start += "; cache = Cache(Path(sys.argv[1]))"
     program = f"{start}\n{textwrap.dedent(code)}"
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(cache.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -263,9 +264,12 @@ def test_waiting_for_a_lock_can_be_given_up(cache):
 
 
 def test_a_lock_ends_with_its_process(cache, tmp_path):
-    code = (
-        "from bundler.file_locks import lock_file; lock_file(cache.root); print('ready', flush=True); sys.stdin.read()"
-    )
+    code = """
+        from bundler.caching.file_locks import lock_file
+        lock_file(cache.root)
+        print("ready", flush=True)
+        sys.stdin.read()
+    """
     process = elsewhere(Cache(tmp_path / "lock"), code)
     assert lock_file(tmp_path / "lock") is None
     end(process)

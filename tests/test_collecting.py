@@ -13,12 +13,12 @@ from bundle_factory import make_bundle
 from commands import bundle
 from contents_factory import make_image, make_referrer, reader
 
-from bundler.collecting import collect
-from bundler.copying import Options, copy
 from bundler.reporters import Reporter
 from bundler.runtime.documents import INDEX_TYPE, to_json
 from bundler.runtime.errors import BundleError, ContentError
+from bundler.stores.collecting import collect
 from bundler.stores.contents import Blob
+from bundler.stores.copying import Options, copy
 from bundler.stores.layouts import LayoutStore
 from bundler.stores.memory import MemoryStore
 

@@ -10,11 +10,11 @@ from commands import bundle
 from interpreters import target_of
 from wheel_factory import make_wheel, pin_of
 
-from bundler.copying import copy
 from bundler.create import Options, create
-from bundler.indexes import IndexOptions
+from bundler.fetching.indexes import IndexOptions
 from bundler.locks import Lock
 from bundler.stores.bundles import BundleStore
+from bundler.stores.copying import copy
 from bundler.stores.layouts import LayoutStore
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from baseline_factory import image, provided
 
-from bundler.conflicts import check, depends_on_requirements, pinned_around
+from bundler.resolving.baseline.conflicts import check, depends_on_requirements, pinned_around
 from bundler.runtime.indexes import Distribution
 from bundler.targets import PRESETS
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from contents_factory import Made, make_image, make_referrer, reader
 
-from bundler.copying import Options, copy, find
+from bundler.fetching.transport import Hiccup
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, ContentError, TrustError, UsageError
+from bundler.stores.copying import Options, copy, find
 from bundler.stores.layouts import LayoutStore
 from bundler.stores.memory import MemoryStore
 from bundler.stores.store import Store
-from bundler.transport import Hiccup
 
 QUICK = Options(first_pause=0.001)
 

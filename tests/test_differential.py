@@ -29,17 +29,17 @@ from packaging.version import Version
 from test_archives import ACCEPTED
 from wheel_factory import make_wheel, pin_of
 
-from bundler.archives import Archive
-from bundler.caches import Cache
+from bundler.archives.archives import Archive
+from bundler.caching.caches import Cache
 from bundler.create import Options, lock
-from bundler.fetch import fetch
-from bundler.indexes import index_options
-from bundler.install import chunks_of, files_of
+from bundler.fetching.fetch import fetch
+from bundler.fetching.indexes import index_options
 from bundler.reporters import Reporter
 from bundler.runtime.documents import parse_json
 from bundler.runtime.errors import BundleError
 from bundler.targets import PRESETS
-from bundler.wheels import Wheel
+from bundler.wheels.install import chunks_of, files_of
+from bundler.wheels.wheels import Wheel
 
 RUNTIME = Path(__file__).parent.parent / "bundler"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from deployment_factory import PY37, deployment, dist_info, make_bundle, make_folder
 
-from bundler.doctor import diagnose
-from bundler.doctoring.ignores import keeping
-from bundler.doctoring.uploads import _LINKS
+from bundler.azureml.doctor import diagnose
+from bundler.azureml.doctoring.ignores import keeping
+from bundler.azureml.doctoring.uploads import _LINKS
 from bundler.runtime.errors import UsageError
 from bundler.targets import PRESETS
 
@@ -556,7 +556,7 @@ def test_a_folder_that_is_not_there_is_wrong_use(tmp_path):
 def names_in_the_code():
     """Return every name that a Finding can have: constants, also where one of two is chosen."""
     names = {f"symlink-{kind}" for kind in _LINKS}
-    for path in [ROOT / "bundler/doctor.py", *(ROOT / "bundler/doctoring").glob("*.py")]:
+    for path in [ROOT / "bundler/azureml/doctor.py", *(ROOT / "bundler/doctoring").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
                 (value,) = [keyword.value for keyword in node.keywords if keyword.arg == "name"]

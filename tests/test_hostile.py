@@ -8,17 +8,17 @@ from hostile import carriers, documents, images, layers, wheels, zips
 from interpreters import target_of
 from wheel_factory import make_wheel, pin_of
 
-from bundler.allowances import Allowances
-from bundler.archives import Archive
-from bundler.install import chunks_of, files_of
-from bundler.layers import check_requirements
-from bundler.packing import decode
+from bundler.archives.archives import Archive
+from bundler.images.verification import verify
+from bundler.layers.layers import check_requirements
+from bundler.layers.packing import decode
 from bundler.runtime import verifying
 from bundler.runtime.documents import parse_json
 from bundler.runtime.errors import BundleError, Faults
-from bundler.startup_code import check_startup_code
-from bundler.verification import verify
-from bundler.wheels import Wheel
+from bundler.wheels.allowances import Allowances
+from bundler.wheels.install import chunks_of, files_of
+from bundler.wheels.startup_code import check_startup_code
+from bundler.wheels.wheels import Wheel
 
 
 def refused(rule, says, work):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from interpreters import python
 from wheel_factory import make_wheel, pin_of, record_line
 
-from bundler.install import chunks_of, files_of, record_text
 from bundler.runtime.documents import is_tree_path
 from bundler.runtime.errors import ContentError
-from bundler.wheels import Wheel
+from bundler.wheels.install import chunks_of, files_of, record_text
+from bundler.wheels.wheels import Wheel
 
 INFO = "demo-1.0.dist-info"
 DATA = "demo-1.0.data"

@@ -18,16 +18,16 @@ from commands import bundle
 from interpreters import python, target_of
 from wheel_factory import make_wheel, pin_of
 
-from bundler.copying import copy
 from bundler.create import Options, create
-from bundler.indexes import IndexOptions
+from bundler.fetching.indexes import IndexOptions
+from bundler.images.verifiers import write_verifier
 from bundler.locks import Lock
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import ContentError, TrustError
 from bundler.runtime.verifying import verify
 from bundler.stores.bundles import BundleStore
+from bundler.stores.copying import copy
 from bundler.stores.layouts import LayoutStore
-from bundler.verifiers import write_verifier
 
 
 @pytest.fixture

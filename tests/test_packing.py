@@ -11,9 +11,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundler.packing import Packer
+from bundler.archives.tars import padding, tar_header
+from bundler.layers.packing import Packer
 from bundler.runtime.indexes import directories_of
-from bundler.tars import padding, tar_header
 
 NAMES = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=60).map(lambda name: f"site-packages/{name}")
 FILES = st.dictionaries(NAMES, st.binary(max_size=9000), max_size=12)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.requirement_files import parse_line, read_requirement_files
+from bundler.resolving.requirement_files import parse_line, read_requirement_files
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.targets import PRESETS, marker_environment
 

@@ -10,12 +10,12 @@ import pytest
 from interpreters import VERSIONS, python, target_of
 from wheel_factory import make_wheel, pin_of
 
-from bundler.allowances import Allowances, parse_allowed
-from bundler.install import chunks_of, files_of
 from bundler.runtime.errors import ContentError, UsageError
-from bundler.standard_library import is_standard
-from bundler.startup_code import added_directories, check_startup_code
-from bundler.wheels import Wheel
+from bundler.wheels.allowances import Allowances, parse_allowed
+from bundler.wheels.install import chunks_of, files_of
+from bundler.wheels.standard_library import is_standard
+from bundler.wheels.startup_code import added_directories, check_startup_code
+from bundler.wheels.wheels import Wheel
 
 SHIM = (
     "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; "

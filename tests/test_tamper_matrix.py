@@ -23,16 +23,16 @@ from image_factory import make_image
 from interpreters import python, target_of
 from signature_factory import PRIVATE, key_of, pem_of
 
-from bundler.caches import Cache
-from bundler.carriers import write_carrier
-from bundler.decoders import decoder_for
-from bundler.indexes import IndexOptions
-from bundler.packing import decode
-from bundler.private_keys import PrivateKey
+from bundler.caching.caches import Cache
+from bundler.fetching.indexes import IndexOptions
+from bundler.images.carriers import write_carrier
+from bundler.images.decoders import decoder_for
+from bundler.images.verification import verify
+from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import ContentError, Faults, TrustError
-from bundler.signing import sign
-from bundler.verification import verify
+from bundler.signing.private_keys import PrivateKey
+from bundler.signing.signing import sign
 
 if TYPE_CHECKING:
     from pathlib import Path

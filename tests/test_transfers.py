@@ -14,7 +14,7 @@ import pytest
 from bundle_factory import contents_of, make_bundle
 from commands import bundle
 
-from bundler.packing import decode
+from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands
 from bundler.runtime.verifying import verify
 from bundler.stores.layouts import LayoutStore

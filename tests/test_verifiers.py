@@ -9,10 +9,10 @@ from image_factory import make_image
 from interpreters import VERSIONS, python, target_of
 from wheel_factory import pin_of
 
-from bundler.carriers import write_carrier
+from bundler.images.carriers import write_carrier
+from bundler.images.verifiers import write_verifier, write_wheel
 from bundler.runtime.errors import BundleError, UsageError
-from bundler.verifiers import write_verifier, write_wheel
-from bundler.wheels import Wheel
+from bundler.wheels.wheels import Wheel
 
 
 @pytest.fixture

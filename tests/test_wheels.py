@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wheel_factory import make_wheel, pin_of
 
-from bundler.allowances import Allowances
-from bundler.entry_points import parse_entry_points, scripts_of
-from bundler.records import parse_record, record_text
 from bundler.runtime.errors import ContentError, Faults
-from bundler.wheels import Wheel
+from bundler.wheels.allowances import Allowances
+from bundler.wheels.entry_points import parse_entry_points, scripts_of
+from bundler.wheels.records import parse_record, record_text
+from bundler.wheels.wheels import Wheel
 
 INFO = "demo-1.0.dist-info"
 SCRIPTS = "[console_scripts]\n"

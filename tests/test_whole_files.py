@@ -13,12 +13,12 @@ from bundle_factory import contents_of, make_bundle
 from commands import bundle
 from wheel_factory import make_wheel
 
-from bundler.packing import decode
+from bundler.fetching.transport import Hiccup
+from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, TrustError
 from bundler.stores.files import DirectoryFiles, open_files
-from bundler.transport import Hiccup
-from bundler.whole_files import pull_files, push_files
+from bundler.stores.whole_files import pull_files, push_files
 
 
 class Counting(DirectoryFiles):

@@ -7,12 +7,12 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.baselines import read_baseline
 from bundler.cli.options import BASELINE, add_cache, add_indexes, cache_of, indexes_of
 from bundler.cli.progress import counted
-from bundler.conflicts import check, depends_on_requirements, pinned_around
-from bundler.core_metadata import complete_requirements
 from bundler.locks import read_embedded
+from bundler.resolving.baseline.baselines import read_baseline
+from bundler.resolving.baseline.conflicts import check, depends_on_requirements, pinned_around
+from bundler.resolving.core_metadata import complete_requirements
 from bundler.runtime.carriers import open_carrier
 from bundler.runtime.images import load_image
 from bundler.targets import DEFAULT_TARGET, PRESETS
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from bundler.conflicts import Conflict, Override, Report
+    from bundler.resolving.baseline.conflicts import Conflict, Override, Report
     from bundler.runtime.targets import Target
 
 HELP = "compare a bundle with an image: what it overrides there, and what that breaks"

@@ -16,7 +16,7 @@ from bundler.cli.transfers import (
     summary,
     transfer_options,
 )
-from bundler.copying import copy
+from bundler.stores.copying import copy
 from bundler.stores.store import DEFAULT_NAME
 
 if TYPE_CHECKING:

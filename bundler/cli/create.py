@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.azureml import deployment_of, keep_in_upload, settings_text
-from bundler.carriers import check_output
+from bundler.azureml.azureml import deployment_of, keep_in_upload, settings_text
 from bundler.cli.options import (
     add_baseline,
     add_cache,
@@ -23,6 +22,7 @@ from bundler.cli.options import (
 from bundler.cli.progress import counted, progress
 from bundler.cli.transfers import opened
 from bundler.create import Bundle, create, lock
+from bundler.images.carriers import check_output
 from bundler.locks import Lock
 from bundler.outputs import read_text
 from bundler.runtime.documents import MAX_SERIAL
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from bundler.azureml import Form
-    from bundler.packing import BuiltLayer
+    from bundler.azureml.azureml import Form
+    from bundler.layers.packing import BuiltLayer
     from bundler.stores.store import Store
 
 HELP = "make a bundle for a target: resolve, fetch, install, compress, hash"

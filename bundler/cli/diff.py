@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from bundler.cli.progress import counted
 from bundler.cli.transfers import opened, shown
-from bundler.comparing import compare, read_from
 from bundler.runtime.carriers import TREE_MANIFEST, open_carrier
 from bundler.runtime.images import load_image
+from bundler.stores.comparing import compare, read_from
 
 if TYPE_CHECKING:
     import argparse
 
-    from bundler.comparing import Difference
     from bundler.runtime.images import Image
     from bundler.runtime.indexes import Distribution
+    from bundler.stores.comparing import Difference
 
 HELP = "compare two bundles: packages, and the bytes that travel to a place that has the first"
 

@@ -7,9 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.cli.options import add_target
-from bundler.doctor import diagnose
-from bundler.doctoring.deployments import (
+from bundler.azureml.doctor import diagnose
+from bundler.azureml.doctoring.deployments import (
     APP_ROOT,
     DEFAULT_APP_ROOT,
     ENTRY_SCRIPT,
@@ -18,13 +17,14 @@ from bundler.doctoring.deployments import (
     find_entry_script,
     read_description,
 )
+from bundler.cli.options import add_target
 from bundler.runtime.errors import UsageError
 from bundler.targets import find_target
 
 if TYPE_CHECKING:
     import argparse
 
-    from bundler.doctoring.findings import Finding
+    from bundler.azureml.doctoring.findings import Finding
 
 HELP = "find what would fail in an Azure ML deployment, and say what to type"
 

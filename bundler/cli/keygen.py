@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    from bundler.private_keys import generate  # noqa: PLC0415 - cryptography is for those who sign
+    from bundler.signing.private_keys import generate  # noqa: PLC0415 - cryptography is for those who sign
 
     passphrase = os.environ.get("BUNDLE_KEY_PASSPHRASE")
     if not passphrase and options.passphrase:

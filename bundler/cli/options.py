@@ -7,21 +7,21 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.allowances import parse_allowed
-from bundler.baselines import read_baseline
-from bundler.caches import Cache
+from bundler.caching.caches import Cache
 from bundler.create import Options
-from bundler.indexes import index_options
-from bundler.layers import Settings
+from bundler.fetching.indexes import index_options
+from bundler.layers.layers import Settings
+from bundler.resolving.baseline.baselines import read_baseline
 from bundler.runtime.errors import UsageError
 from bundler.targets import DEFAULT_TARGET, PRESETS, find_target
+from bundler.wheels.allowances import parse_allowed
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from bundler.baselines import Baseline
-    from bundler.indexes import IndexOptions
+    from bundler.fetching.indexes import IndexOptions
+    from bundler.resolving.baseline.baselines import Baseline
 
 BASELINE = "its pip freeze or pip inspect, or its interpreter"
 

@@ -19,17 +19,17 @@ from bundler.cli.transfers import (
     summary,
     transfer_options,
 )
-from bundler.packing import decode
-from bundler.pulling import pull, staging_of
+from bundler.layers.packing import decode
 from bundler.runtime.cli import add_demands, demands_in
 from bundler.runtime.errors import UsageError
 from bundler.stores.files import open_files
-from bundler.whole_files import pull_files
+from bundler.stores.pulling import pull, staging_of
+from bundler.stores.whole_files import pull_files
 
 if TYPE_CHECKING:
     import argparse
 
-    from bundler.carriers import Format
+    from bundler.images.carriers import Format
 
 HELP = "fetch a bundle from a store, and verify it before it gets its name"
 

@@ -20,13 +20,13 @@ from bundler.cli.transfers import (
     summary,
     transfer_options,
 )
-from bundler.copying import copy
-from bundler.packing import decode
+from bundler.layers.packing import decode
 from bundler.runtime.errors import UsageError
 from bundler.stores.bundles import BundleStore
+from bundler.stores.copying import copy
 from bundler.stores.files import open_files
 from bundler.stores.store import DEFAULT_NAME
-from bundler.whole_files import push_files
+from bundler.stores.whole_files import push_files
 
 if TYPE_CHECKING:
     import argparse

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.images.verifiers import write_verifier, write_wheel
 from bundler.runtime.errors import UsageError
-from bundler.verifiers import write_verifier, write_wheel
 
 if TYPE_CHECKING:
     import argparse

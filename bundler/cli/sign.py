@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from bundler.outputs import read_bytes, write_bytes
 from bundler.runtime.errors import UsageError
 from bundler.runtime.keys import VARIABLE, parse_keys, read_keys
-from bundler.signing import accept, payload_of, sign
+from bundler.signing.signing import accept, payload_of, sign
 
 if TYPE_CHECKING:
     import argparse
 
     from bundler.runtime.keys import Key
-    from bundler.signing import Signed
+    from bundler.signing.signing import Signed
 
 HELP = "sign the digest of a bundle with a key file or a vault; the signature travels with the bundle"
 
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     if options.write_payload:
         return _write_payload(options)
     if options.key:
-        from bundler.private_keys import read_private_key  # noqa: PLC0415 - cryptography is for those who sign
+        from bundler.signing.private_keys import read_private_key  # noqa: PLC0415 - cryptography is for those who sign
 
         signed = sign(options.path, read_private_key(options.key, _passphrase), expect=options.expect)
     else:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from bundler.cli.progress import counted
-from bundler.copying import JOBS, Options
+from bundler.stores.copying import JOBS, Options
 from bundler.stores.store import DEFAULT_NAME
 from bundler.stores.urls import open_store
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from bundler.copying import Copied
+    from bundler.stores.copying import Copied
     from bundler.stores.store import Store
-    from bundler.whole_files import Moved
+    from bundler.stores.whole_files import Moved
 
 URL_HELP = "a path, oci-archive:FILE.tar, oci://…, az://…, s3://… or gs://…, and :NAME or @sha256:… (default: latest)"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from bundler.packing import decode
+from bundler.layers.packing import decode
 from bundler.runtime.boot import unpack
 from bundler.runtime.cli import add_demands, demands_in
 

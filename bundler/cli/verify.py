@@ -6,9 +6,9 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from bundler.packing import decode
+from bundler.images.verification import verify
+from bundler.layers.packing import decode
 from bundler.runtime.cli import add_demands, demands_in
-from bundler.verification import verify
 
 if TYPE_CHECKING:
     import argparse

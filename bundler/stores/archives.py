@@ -13,13 +13,13 @@ import tarfile
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
+from bundler.archives.tars import END, padding, tar_header
 from bundler.runtime.carriers import LAYOUT, Member
 from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, MAX_DOCUMENT, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.stores.contents import CHUNK, Blob, checked, is_digest, read_links
 from bundler.stores.layouts import REF_NAME
 from bundler.stores.store import DEFAULT_NAME, Held, Store
-from bundler.tars import END, padding, tar_header
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator

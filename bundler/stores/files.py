@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-from bundler.indexes import redacted
-from bundler.paths import fault_of_name
+from bundler.archives.paths import fault_of_name
+from bundler.fetching.indexes import redacted
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.stores.contents import CHUNK
 

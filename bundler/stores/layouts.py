@@ -17,7 +17,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.file_locks import locked
+from bundler.caching.file_locks import locked
 from bundler.outputs import write_bytes
 from bundler.runtime.carriers import LAYOUT
 from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, MAX_DOCUMENT, Fields, parse_json, to_json

@@ -26,13 +26,13 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
-from bundler.indexes import redacted, redacted_text
+from bundler.fetching.indexes import redacted, redacted_text
+from bundler.fetching.transport import Hiccup
 from bundler.runtime.documents import MANIFEST_TYPE, MAX_DOCUMENT, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError
 from bundler.stores.contents import CHUNK, Blob, checked, is_digest
 from bundler.stores.object_logins import connect
 from bundler.stores.store import Held, Store
-from bundler.transport import Hiccup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping

@@ -14,7 +14,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from bundler.file_locks import UNSUPPORTED, lock_file
+from bundler.caching.file_locks import UNSUPPORTED, lock_file
 from bundler.runtime.errors import BundleError, ContentError
 from bundler.stores.contents import CHUNK, checked
 

@@ -12,11 +12,11 @@ import tempfile
 import time
 from typing import TYPE_CHECKING
 
+from bundler.fetching.transport import Hiccup
 from bundler.runtime.carriers import Carrier, Member
 from bundler.runtime.images import load_image
 from bundler.stores.contents import checked, read_links
 from bundler.stores.retries import Patience
-from bundler.transport import Hiccup
 
 if TYPE_CHECKING:
     from collections.abc import Callable

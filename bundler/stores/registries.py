@@ -20,15 +20,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from bundler.credentials import split_login
-from bundler.indexes import redacted
+from bundler.fetching.credentials import split_login
+from bundler.fetching.indexes import redacted
+from bundler.fetching.transport import Hiccup
 from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, Fields, digest_of, parse_json, to_json
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.stores.contents import Blob, is_digest, wrong
 from bundler.stores.registry_client import Client
 from bundler.stores.registry_logins import DOCKER_HUB
 from bundler.stores.store import DEFAULT_NAME, Held, Store, check_name
-from bundler.transport import Hiccup
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Mapping

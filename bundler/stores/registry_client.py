@@ -19,13 +19,21 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from urllib3.exceptions import HTTPError
 
-from bundler.connections import Sockets
-from bundler.credentials import Login, origin
-from bundler.indexes import IndexOptions, redacted, redacted_text
+from bundler.fetching.connections import Sockets
+from bundler.fetching.credentials import Login, origin
+from bundler.fetching.indexes import IndexOptions, redacted, redacted_text
+from bundler.fetching.transport import (
+    MAX_REDIRECTS,
+    REDIRECTS,
+    Hiccup,
+    Transport,
+    check_transient,
+    classified,
+    redirected,
+)
 from bundler.runtime.errors import BundleError
 from bundler.stores.contents import CHUNK
 from bundler.stores.registry_logins import IdentityToken, find_login
-from bundler.transport import MAX_REDIRECTS, REDIRECTS, Hiccup, Transport, check_transient, classified, redirected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.credentials import Login
+from bundler.fetching.credentials import Login
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:

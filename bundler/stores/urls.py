@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from bundler.indexes import redacted
+from bundler.fetching.indexes import redacted
 from bundler.runtime.errors import UsageError
 from bundler.stores.contents import is_digest
 from bundler.stores.store import DEFAULT_NAME, check_name

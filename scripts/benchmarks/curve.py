@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 
-from bundler.packing import WINDOW_LOG
+from bundler.layers.packing import WINDOW_LOG
 from bundler.runtime.carriers import open_carrier
 from bundler.runtime.images import load_image
 from bundler.runtime.indexes import LOCK_PATH

@@ -10,8 +10,8 @@ import pytest
 from deployment_factory import PY37, deployment, make_folder
 from interpreters import python
 
-from bundler.doctor import diagnose
-from bundler.doctoring.binaries import SharedObject
+from bundler.azureml.doctor import diagnose
+from bundler.azureml.doctoring.binaries import SharedObject
 from bundler.targets import PRESETS
 
 LIB = "AZUREML_EXTRA_PYTHON_LIB_PATH"

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-from bundler.doctoring.ignores import IgnoreFile, governing, keeping
+from bundler.azureml.doctoring.ignores import IgnoreFile, governing, keeping
 from bundler.runtime.errors import UsageError
 
 # What github.com offers for Python projects, in short, and lines people add.

@@ -11,7 +11,7 @@ from deployment_factory import deployment, make_folder
 from interpreters import python
 from wheel_factory import make_wheel
 
-from bundler.doctor import diagnose
+from bundler.azureml.doctor import diagnose
 from bundler.targets import PRESETS
 
 pytestmark = pytest.mark.slow

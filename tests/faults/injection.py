@@ -19,8 +19,8 @@ from typing import NamedTuple
 from image_factory import make_image
 from interpreters import python, target_of
 
-from bundler.carriers import write_carrier
-from bundler.packing import decode
+from bundler.images.carriers import write_carrier
+from bundler.layers.packing import decode
 
 LAYERS = (
     {

@@ -12,8 +12,8 @@ from image_factory import make_image
 from injection import CHANGING, READING, REMOVING, calls, numbers_of, remove, straced
 from interpreters import python, target_of
 
-from bundler.carriers import write_carrier
-from bundler.packing import decode
+from bundler.images.carriers import write_carrier
+from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands
 from bundler.runtime.verifying import verify
 

@@ -12,13 +12,13 @@ import registry_server
 from bundle_factory import contents_of, make_bundle
 from registry_server import break_upload, cut, lose_upload, other_length, redirect_to, status
 
-from bundler.copying import Options, copy
-from bundler.packing import decode
-from bundler.pulling import pull
+from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError
 from bundler.stores import open_store, registry_client
 from bundler.stores.bundles import BundleStore
+from bundler.stores.copying import Options, copy
+from bundler.stores.pulling import pull
 
 pytestmark = pytest.mark.slow
 

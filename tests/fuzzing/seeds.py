@@ -13,10 +13,10 @@ from image_factory import make_image
 from test_archives import ACCEPTED, REFUSED
 from wheel_factory import Part, record_line, zip_of
 
-from bundler.carriers import write_carrier
+from bundler.archives.tars import END, padding, tar_header
+from bundler.images.carriers import write_carrier
 from bundler.runtime.documents import to_json
 from bundler.runtime.targets import Target
-from bundler.tars import END, padding, tar_header
 
 SEPARATOR = b"\xff\x00\xff"
 DIGEST = "sha256:" + "0123456789abcdef" * 4

@@ -37,14 +37,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from wheel_factory import Part, make_wheel, pin_of, zip_of
 
-from bundler.allowances import Allowances
-from bundler.archives import Archive
-from bundler.entry_points import launcher, parse_entry_points, scripts_of
-from bundler.install import chunks_of, files_of
-from bundler.layers import check_requirements
+from bundler.archives.archives import Archive
+from bundler.archives.paths import fault_of_name, folded
+from bundler.archives.tar_reader import read_tar
+from bundler.archives.tars import END, FrameWriter, tar_header
+from bundler.layers.layers import check_requirements
 from bundler.locks import Lock
-from bundler.paths import fault_of_name, folded
-from bundler.records import parse_record
 from bundler.runtime.carriers import Member, open_carrier
 from bundler.runtime.documents import Config, Descriptor, Manifest, digest_of, is_tree_path, parse_json, to_json
 from bundler.runtime.errors import BundleError, Faults, TrustError
@@ -53,11 +51,13 @@ from bundler.runtime.indexes import Index
 from bundler.runtime.signatures import verify_signature
 from bundler.runtime.targets import Target
 from bundler.runtime.zstd import check_frame
-from bundler.startup_code import check_startup_code
-from bundler.tar_reader import read_tar
 from bundler.targets import PRESETS
-from bundler.tars import END, FrameWriter, tar_header
-from bundler.wheels import Wheel
+from bundler.wheels.allowances import Allowances
+from bundler.wheels.entry_points import launcher, parse_entry_points, scripts_of
+from bundler.wheels.install import chunks_of, files_of
+from bundler.wheels.records import parse_record
+from bundler.wheels.startup_code import check_startup_code
+from bundler.wheels.wheels import Wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

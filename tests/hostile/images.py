@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import zstandard
 
-from bundler.images import _gzip, _tar_of_documents
+from bundler.archives.tars import END, padding, tar_header
+from bundler.images.images import _gzip, _tar_of_documents
 from bundler.runtime.carriers import LAYOUT
 from bundler.runtime.documents import (
     CONFIG_TYPE,
@@ -26,7 +27,6 @@ from bundler.runtime.documents import (
     to_json,
 )
 from bundler.runtime.targets import this_target
-from bundler.tars import END, padding, tar_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import pytest
 from image_factory import make_image
 from interpreters import VERSIONS, python, target_of
 
-from bundler.carriers import write_carrier
+from bundler.images.carriers import write_carrier
 from bundler.runtime.markers import boot_id
 
 FILES = {

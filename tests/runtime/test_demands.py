@@ -14,13 +14,13 @@ from image_factory import make_image
 from interpreters import python, target_of
 from signature_factory import PRIVATE, key_of, pem_of
 
-from bundler.carriers import write_carrier
-from bundler.packing import decode
-from bundler.private_keys import PrivateKey
+from bundler.images.carriers import write_carrier
+from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands, demands_of
 from bundler.runtime.errors import UsageError
 from bundler.runtime.verifying import verify
-from bundler.signing import sign
+from bundler.signing.private_keys import PrivateKey
+from bundler.signing.signing import sign
 
 FORMS = {"pyz": "deps.pyz", "packed": "packed", "tree": "tree"}
 OTHER = ec.derive_private_key(0xBAD, ec.SECP256R1())

@@ -17,10 +17,10 @@ import pytest
 from image_factory import make_image, make_layer
 from interpreters import python, target_of
 
-from bundler.carriers import write_carrier
-from bundler.images import assemble
-from bundler.launch import launch_files
-from bundler.packing import decode
+from bundler.images.carriers import write_carrier
+from bundler.images.images import assemble
+from bundler.images.launch import launch_files
+from bundler.layers.packing import decode
 
 RANDOM = random.Random(7)
 MANY = {

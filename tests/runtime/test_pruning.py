@@ -13,7 +13,7 @@ import zstandard
 from image_factory import make_image
 from interpreters import python, target_of
 
-from bundler.carriers import write_carrier
+from bundler.images.carriers import write_carrier
 
 WAIT = "import mod, sys; print(mod.__file__, flush=True); sys.stdin.read(); import later; print(later.value)"
 

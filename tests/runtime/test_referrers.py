@@ -14,15 +14,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from image_factory import make_image
 from signature_factory import PRIVATE, bundle_of, document_of, key_of, statement_of
 
-from bundler.carriers import index_json, write_carrier
-from bundler.private_keys import PrivateKey
+from bundler.images.carriers import index_json, write_carrier
 from bundler.runtime.boot import unpack
 from bundler.runtime.carriers import open_carrier
 from bundler.runtime.demands import Demands
 from bundler.runtime.documents import MANIFEST_TYPE, Descriptor
 from bundler.runtime.errors import BundleError, ContentError, TrustError
 from bundler.runtime.verifying import verify
-from bundler.signing import sign
+from bundler.signing.private_keys import PrivateKey
+from bundler.signing.signing import sign
 
 MINE = PrivateKey(public=key_of(PRIVATE), private=PRIVATE)
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"

@@ -13,7 +13,7 @@ import zstandard
 from image_factory import make_image
 from interpreters import VERSIONS, python, target_of
 
-from bundler.carriers import write_carrier
+from bundler.images.carriers import write_carrier
 from bundler.runtime.demands import Demands
 from bundler.runtime.verifying import verify
 

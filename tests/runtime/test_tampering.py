@@ -11,7 +11,7 @@ import pytest
 from image_factory import make_image
 from interpreters import python, target_of
 
-from bundler.carriers import write_carrier
+from bundler.images.carriers import write_carrier
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, Faults, TrustError
 from bundler.runtime.verifying import verify

@@ -26,11 +26,11 @@ from commands import ROOT, bundle
 from image_factory import make_image
 from interpreters import python
 
-from bundler.carriers import write_carrier
-from bundler.packing import decode
+from bundler.images.carriers import write_carrier
+from bundler.images.verifiers import write_verifier
+from bundler.layers.packing import decode
 from bundler.stores import open_store
 from bundler.stores.reading import read_image
-from bundler.verifiers import write_verifier
 
 pytestmark = pytest.mark.slow
 KIB = 1024

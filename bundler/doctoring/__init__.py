@@ -1,1 +1,0 @@
-"""What is looked at in a deployment, subject by subject; ``bundler.doctor`` joins them."""

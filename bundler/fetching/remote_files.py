@@ -1,0 +1,113 @@
+"""A URL → a file that can be read at any place, by range requests: a zip's directory without the zip.
+
+* Blocks are kept. The last one has the directory of a zip and, mostly, the metadata of a wheel.
+* A server without ranges sends the whole, which is taken up to a limit.
+* What may pass is tried again. A failure is a ``BundleError``.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from urllib3.exceptions import HTTPError
+
+from bundler.fetching.indexes import redacted
+from bundler.fetching.transport import Hiccup
+from bundler.runtime.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from urllib3 import BaseHTTPResponse
+
+    from bundler.fetching.transport import Transport
+
+BLOCK = 64 << 10
+LARGEST = 64 << 20
+_WHOLE = 200
+_LONGEST_PAUSE = 10.0
+_RANGE = re.compile(r"bytes (?P<start>[0-9]+)-[0-9]+/(?P<total>[0-9]+)", re.ASCII)
+
+
+def get(
+    transport: Transport, url: str, *, retries: int, limit: int, headers: Mapping[str, str] | None = None
+) -> tuple[BaseHTTPResponse, bytes]:
+    """Return the response of *url* and its body, which may have *limit* bytes."""
+    what = "no answer"
+    for attempt in range(retries + 1):
+        pause = 0.25 * 2**attempt
+        try:
+            with closing(transport.get(url, headers or {})) as response:
+                data = response.read(limit + 1)
+        except Hiccup as hiccup:
+            what, pause = hiccup.what, max(pause, hiccup.after or 0.0)
+        except HTTPError:
+            what = "the connection broke"
+        else:
+            if len(data) > limit:
+                raise BundleError(redacted(url), "is larger than expected", want=f"at most {limit} bytes")
+            return response, data
+        if attempt < retries:
+            time.sleep(min(pause, _LONGEST_PAUSE))
+    raise BundleError(redacted(url), what)
+
+
+class RemoteFile(io.RawIOBase):
+    """The file at *url*."""
+
+    def __init__(self, transport: Transport, url: str, *, retries: int) -> None:
+        """Find out how large it is."""
+        super().__init__()
+        self._transport = transport
+        self._url = url
+        self._retries = retries
+        self._position = 0
+        self._blocks: dict[int, bytes] = {}
+        self._size = self._request(0, 1)[1]
+
+    def readable(self) -> bool:  # noqa: D102 - of io
+        return True
+
+    def seekable(self) -> bool:  # noqa: D102 - of io
+        return True
+
+    def tell(self) -> int:  # noqa: D102 - of io
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:  # noqa: D102 - of io
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise OSError("seeks before its beginning")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:  # noqa: D102, ANN401 - of io; Buffer has no name before 3.12
+        view = memoryview(buffer)
+        number, start = divmod(self._position, BLOCK)
+        data = self._block(number)[start : start + len(view)]
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def _block(self, number: int) -> bytes:
+        start = number * BLOCK
+        end = min(start + BLOCK, self._size)
+        if number not in self._blocks and start < end:
+            self._blocks[number] = self._request(start, end)[0]
+        return self._blocks.get(number, b"")
+
+    def _request(self, start: int, end: int) -> tuple[bytes, int]:
+        """Return the bytes from *start* to *end*, and how many there are in all."""
+        headers = {"Range": f"bytes={start}-{end - 1}"}
+        response, data = get(self._transport, self._url, retries=self._retries, limit=LARGEST, headers=headers)
+        if response.status == _WHOLE:
+            self._blocks = {n: data[n * BLOCK : (n + 1) * BLOCK] for n in range(len(data) // BLOCK + 1)}
+            return data[start:end], len(data)
+        match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if match is None or int(match["start"]) != start or len(data) != end - start:
+            raise BundleError(redacted(self._url), "sends another part than was asked for")
+        return data, int(match["total"])

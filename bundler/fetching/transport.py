@@ -1,0 +1,262 @@
+"""URL → an HTTP response, by way of the user's proxies, certificates and credentials.
+
+* Redirects are followed, some of them; never from https to http, nor to another scheme. Credentials are found anew for
+  where a redirect leads: what was meant for one host is not sent to another.
+* Certificates are checked against the system's store, to which a file can be added. A trusted host is not checked.
+* Proxies come from the options, else from the environment; hosts in NO_PROXY are reached without one.
+* A failure is a ``Hiccup`` if trying again may help, else a ``BundleError``. None of them shows a login or a query.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+import truststore
+from urllib3 import Timeout
+from urllib3.exceptions import (
+    HTTPError,
+    InvalidHeader,
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    ProxySchemeUnknown,
+    SSLError,
+    TimeoutError,  # noqa: A004 - urllib3's, of which the built-in one is no base
+)
+from urllib3.util import Retry
+
+from bundler.fetching.connections import pool_manager
+from bundler.fetching.credentials import DEFAULT_PORTS, Credentials, origin, split_login
+from bundler.fetching.indexes import redacted
+from bundler.fetching.proxies import proxy_for
+from bundler.runtime.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+    from bundler.fetching.connections import Sockets
+    from bundler.fetching.credentials import Login
+    from bundler.fetching.indexes import IndexOptions
+
+MAX_REDIRECTS = 10
+REDIRECTS = (301, 302, 303, 307, 308)
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+_CONNECT_TIMEOUT = 15.0
+# The first that fits.
+_HICCUPS: tuple[tuple[type[HTTPError], str, str | None], ...] = (
+    (ProxyError, "the proxy does not work", "look at HTTPS_PROXY, HTTP_PROXY and pip's proxy setting"),
+    (SSLError, "TLS failed", None),
+    (NameResolutionError, "its host has no address", "is there a network? --offline uses what is cached"),
+    (NewConnectionError, "no connection", "is there a network, or is a proxy needed?"),
+    (TimeoutError, "no answer in time", None),
+    (HTTPError, "the connection broke", None),
+)
+
+
+class Hiccup(Exception):  # noqa: N818 - it becomes an error when patience ends
+    """Something failed that may work the next time; *after* so many seconds, if the server has said so."""
+
+    def __init__(self, what: str, *, after: float | None = None, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.after = after
+        self.hint = hint
+
+
+class Transport:
+    """Gets URLs. For one thread; another one can end it through *sockets*."""
+
+    def __init__(self, indexes: IndexOptions, environ: Mapping[str, str], sockets: Sockets) -> None:
+        self._indexes = indexes
+        self._environ = environ
+        self._sockets = sockets
+        urls = [indexes.index_url, *indexes.extra_index_urls, *indexes.find_links]
+        self._credentials = Credentials([url for url in urls if url], environ)
+        self._asked: dict[tuple[str, str, int | None], Login | None] = {}
+        self._managers: dict[tuple[str | None, bool], PoolManager] = {}
+
+    def close(self) -> None:
+        """Close all connections."""
+        for manager in self._managers.values():
+            manager.clear()
+
+    def get(self, url: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        """Return the response of *url*, its body still to be read; its status is 200, 206 or 416.
+
+        Raise ``Hiccup`` or ``BundleError`` for anything else.
+        """
+        where, own = split_login(url)
+        place = origin(where)
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._authorized(where, own if origin(where) == place else None, headers)
+            target = response.headers.get("Location")
+            if response.status not in REDIRECTS or not target:
+                _check_status(response, where)
+                return response
+            response.close()
+            # A login that a server has put into a redirect is not the user's.
+            where, _ = split_login(redirected(where, target))
+        raise BundleError(redacted(url), "redirects without end", want=f"at most {MAX_REDIRECTS} redirects")
+
+    def _authorized(self, url: str, own: Login | None, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        """Return the response of *url* to the user who is known there."""
+        place = origin(url)
+        login = self._asked.get(place) or self._credentials.find(url, own)
+        response = self.send("GET", url, headers, login=login)
+        if response.status == 401 and place not in self._asked:  # noqa: PLR2004 - the number is the word
+            self._asked[place] = asked = self._credentials.ask(url, login)
+            if asked is not None:
+                response.close()
+                response = self.send("GET", url, headers, login=asked)
+        return response
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        login: Login | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+    ) -> BaseHTTPResponse:
+        """Return the response to one request, whatever its status, redirects included; its body is still to be read.
+
+        A *body* that is no bytes needs a Content-Length among the *headers*.
+        """
+        # The bytes as they are stored: their digest is what counts.
+        headers = {"Accept-Encoding": "identity", "User-Agent": "bundler", **headers}
+        if login is not None:
+            headers["Authorization"] = login.header()
+        try:
+            manager = self._manager(url)
+            return manager.urlopen(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except HTTPError as error:
+            raise classified(error, url) from None
+        except OSError as error:
+            raise BundleError(redacted(url), f"cannot be reached: {error.strerror or type(error).__name__}") from None
+
+    def _manager(self, url: str) -> PoolManager:
+        """Return the manager of connections for *url*."""
+        proxy = proxy_for(url, self._indexes.proxy, self._environ)
+        key = (proxy, self._is_trusted(url))
+        if key not in self._managers:
+            self._managers[key] = self._new_manager(*key)
+        return self._managers[key]
+
+    def _new_manager(self, proxy: str | None, trusted: bool) -> PoolManager:
+        timeout = self._indexes.timeout
+        context = self._context(trusted)
+        options: dict[str, object] = {
+            "ssl_context": context,
+            "timeout": Timeout(connect=min(timeout, _CONNECT_TIMEOUT), read=timeout),
+            "maxsize": 1,
+        }
+        address: str | None = None
+        if proxy is not None:
+            address, login = split_login(proxy)
+            options["proxy_ssl_context"] = context if not trusted else self._context(trusted=False)
+            if login is not None:
+                options["proxy_headers"] = {"Proxy-Authorization": login.header()}
+        try:
+            return pool_manager(self._sockets, address, **options)
+        except (ProxySchemeUnknown, LocationValueError):
+            raise BundleError("proxy", "is not an http or https URL", got=redacted(address or "")) from None
+
+    def _context(self, trusted: bool) -> ssl.SSLContext:
+        if trusted:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        else:
+            context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        for path, load in (
+            (self._indexes.cert, None if trusted else context.load_verify_locations),
+            (self._indexes.client_cert, context.load_cert_chain),
+        ):
+            try:
+                if path is not None and load is not None:
+                    load(path)
+            except OSError as error:
+                what = error.strerror or "not a certificate in PEM form"
+                raise BundleError(path, f"cannot be used as a certificate: {what}") from None
+        return context
+
+    def _is_trusted(self, url: str) -> bool:
+        scheme, host, port = origin(url)
+        return scheme == "https" and any(
+            trusted.lower() in (host, f"{host}:{port}", f"[{host}]", f"[{host}]:{port}")
+            for trusted in self._indexes.trusted_hosts
+        )
+
+
+def classified(error: HTTPError, url: str) -> Hiccup | BundleError:
+    """Return what *error*, met at *url*, means."""
+    where = redacted(url)
+    if isinstance(error, ProxyError) and " 407" in str(error.original_error):
+        hint = "give the proxy's URL as http://user:password@host:port"
+        return BundleError(where, "the proxy wants credentials", hint=hint)
+    if isinstance(error, SSLError) and ("CERTIFICATE_VERIFY_FAILED" in str(error) or "doesn't match" in str(error)):
+        reason = getattr(error.args[0] if error.args else None, "verify_message", "") or "not trusted"
+        hint = "give the certificate of its authority with pip's cert setting, or name the host in trusted-host"
+        return BundleError(where, f"the server's certificate cannot be verified: {reason}", hint=hint)
+    if isinstance(error, (LocationValueError, InvalidHeader)):
+        return BundleError(where, "is not a usable URL")
+    what, advice = next((what, advice) for kind, what, advice in _HICCUPS if isinstance(error, kind))
+    return Hiccup(what, hint=advice)
+
+
+def check_transient(response: BaseHTTPResponse) -> None:
+    """Raise ``Hiccup`` if the status of *response* may be another one the next time."""
+    if response.status not in _TRANSIENT:
+        return
+    response.close()
+    after = None
+    with contextlib.suppress(InvalidHeader):
+        after = Retry().get_retry_after(response)
+    raise Hiccup(f"the server says {response.status} {response.reason or ''}".strip(), after=after)
+
+
+def _check_status(response: BaseHTTPResponse, url: str) -> None:
+    """Raise unless *response* is one to go on with."""
+    status = response.status
+    if status in (200, 206, 416):
+        return
+    response.close()
+    got = f"{status} {response.reason or ''}".strip()
+    where = redacted(url)
+    check_transient(response)
+    if status in (401, 403):
+        hint = "put credentials into the index URL, netrc or a keyring, or look at what they allow"
+        raise BundleError(where, "access is refused", got=got, hint=hint)
+    if status == 407:  # noqa: PLR2004 - the number is the word
+        hint = "give the proxy's URL as http://user:password@host:port"
+        raise BundleError(where, "the proxy wants credentials", got=got, hint=hint)
+    if status in (404, 410):
+        hint = "it may have been removed, or the lock was made with another index: lock again"
+        raise BundleError(where, "is not there", got=got, hint=hint)
+    raise BundleError(where, "the server does not give it", got=got)
+
+
+def redirected(url: str, target: str) -> str:
+    """Return where *target* leads from *url*."""
+    joined = urljoin(url, target)
+    old, new = urlsplit(url).scheme, urlsplit(joined).scheme
+    if new not in DEFAULT_PORTS or (old, new) == ("https", "http"):
+        what = "redirects to a place that is not encrypted" if new == "http" else "redirects to another scheme"
+        raise BundleError(redacted(url), what, got=f"{new}://…", want=old)
+    return joined

@@ -1,0 +1,101 @@
+"""Target → the zstd decoder that its bundles carry: one extension module without anything around it.
+
+* It comes from the ``zstandard`` wheel that ``decoder.txt`` pins by hash, resolved apart from the user's requirements;
+  it never appears on ``sys.path``.
+* Only what the dynamic loader maps is kept: wheels of ``zstandard`` carry ten times as much debug information.
+* Free-threaded CPython has no such wheel, and from 3.14 on needs none: zstd is in its standard library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.fetching.fetch import fetch
+from bundler.reporters import Reporter
+from bundler.resolving.explanations import NoWheelError
+from bundler.resolving.resolve import resolve
+from bundler.runtime.errors import BundleError, ContentError, TargetError
+from bundler.wheels.wheels import Wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bundler.caching.caches import Cache
+    from bundler.fetching.indexes import IndexOptions
+    from bundler.runtime.targets import Target
+
+PINS = Path(__file__).with_name("decoder.txt")
+NAME = "decoder.so"
+_STANDARD_SINCE = (3, 14)
+_ELF_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
+
+
+def decoder_for(target: Target, *, cache: Cache, indexes: Callable[[], IndexOptions], offline: bool) -> bytes | None:
+    """Return the decoder for *target*, from the cache where it is there; None where *target* can do without.
+
+    Raise ``TargetError`` if there is no decoder for *target*.
+    """
+    if target.python_minor >= _STANDARD_SINCE and target.abi.endswith("t"):
+        return None
+    key = cache_key(target)
+    if directory := cache.layer(key):
+        return (directory / NAME).read_bytes()
+    try:
+        decoder = _from_wheel(target, cache, indexes(), offline=offline)
+    except NoWheelError as error:
+        raise TargetError(
+            "decoder",
+            f"there is no zstd decoder for this target: {error.fault}",
+            hint="choose a newer Python: 3.7 on musl and free-threaded ones before 3.14 have none",
+        ) from error
+    except BundleError as error:
+        raise BundleError(
+            "decoder",
+            f"the wheel that {PINS.name} pins cannot be had: {error.fault}",
+            hint="run it once without --offline" if offline else error.hint,
+        ) from error
+    with cache.new_layer(key) as new:
+        (new.path / NAME).write_bytes(decoder)
+        new.publish()
+    return decoder
+
+
+def cache_key(target: Target) -> str:
+    """Return the name, 64 hex digits, under which the decoder for *target* is cached."""
+    return hashlib.sha256(PINS.read_bytes() + str(target).encode()).hexdigest()
+
+
+def _from_wheel(target: Target, cache: Cache, indexes: IndexOptions, *, offline: bool) -> bytes:
+    silent = Reporter()  # the decoder is no package of the user's
+    lock = resolve(
+        [],
+        requirement_files=[PINS],
+        target=target,
+        indexes=indexes,
+        cache_dir=cache.root / "uv",
+        offline=offline,
+        reporter=silent,
+    )
+    ((pin, path),) = fetch(lock.pins, cache=cache, indexes=indexes, jobs=1, offline=offline, reporter=silent)
+    with Wheel.open(path, pin, warn=silent.warning) as wheel:
+        (entry,) = (entry for entry in wheel.entries if entry.path.startswith("zstandard/backend_c."))
+        return loadable_part(b"".join(wheel.chunks(entry)), pin.filename)
+
+
+def loadable_part(elf: bytes, where: str) -> bytes:
+    """Return *elf*, a 64-bit shared object, without what no program header covers, such as debug information."""
+    try:
+        fields = list(_ELF_HEADER.unpack_from(elf))
+        headers = [_PROGRAM_HEADER.unpack_from(elf, fields[5] + n * fields[9]) for n in range(fields[10])]
+    except struct.error:
+        headers = []
+    if not headers or elf[:6] != b"\x7fELF\x02\x01":
+        raise ContentError(where, "is not a 64-bit little-endian shared object")
+    end = max(offset + size for _, _, offset, _, _, size, _, _ in headers)
+    fields[6] = 0  # e_shoff: no section headers
+    fields[12] = fields[13] = 0  # e_shnum, e_shstrndx
+    return _ELF_HEADER.pack(*fields) + elf[_ELF_HEADER.size : end]

@@ -1,0 +1,239 @@
+"""Requirements + baseline → a resolution that does not break the image that the bundle will lie over.
+
+Three attempts, from what changes least:
+1. Every package that the image has, and that is needed, in exactly the image's version. Nothing is overridden then.
+2. The same, but for those that are asked for in another version.
+3. The image's versions only where they fit.
+In each, whenever a package of the image is overridden, what the rest of the image requires of it becomes a constraint,
+with the extras it asks for, and the question is asked again; this ends, as constraints only grow. So requirements of
+the image are needed, and looked for, only if something is overridden.
+
+With ``leave_out``, what is chosen in exactly the image's version is left to the image; *stubs* tell the resolver about
+what no index has. If there is no solution, the packages of the image that stand in the way are named.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from bundler.locks import Provided, applicable
+from bundler.resolving.baseline.conflicts import Demand, Member, demands, members
+from bundler.resolving.baseline.stubs import write_stubs
+from bundler.resolving.explanations import Unsolved
+from bundler.runtime.errors import BundleError
+from bundler.targets import marker_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from packaging.pylock import Pylock
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+    from bundler.resolving.baseline.baselines import Baseline
+    from bundler.resolving.requirement_files import RequirementLine
+    from bundler.runtime.targets import Target
+
+
+_NO_WHEEL = re.compile(r"has no (?:usable )?wheels")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """What is asked for beside the user's question."""
+
+    requirements: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    preferences: Mapping[NormalizedName, Version] = field(default_factory=dict)
+    stubs: Path | None = None
+
+
+class Ask(Protocol):
+    """Asks the resolver."""
+
+    def __call__(self, addition: Addition) -> Pylock:
+        """Return the resolution; raise ``Unsolved`` if there is none."""
+
+
+class InTheWay(Unsolved):
+    """There is a solution, but for *demands* of the image."""
+
+    def __init__(self, text: str, demands: Sequence[Demand], baseline: Baseline, *, left_out: bool) -> None:
+        """Keep *text*, which is the resolver's."""
+        super().__init__(text)
+        self.demands = demands
+        self.baseline = baseline
+        self.left_out = left_out
+
+    def error(self, explained: BundleError) -> BundleError:
+        """Return the error, of which *explained* is the resolver's part."""
+        names = ", ".join(sorted({demand.name for demand in self.demands}))
+        hint = f"loosen what asks for another {names}, or use an image that has one"
+        if _NO_WHEEL.search(str(self)) and not self.left_out:
+            hint = f"--skip-provided leaves {names} to the image; or {hint}"
+        reason = explained.what if explained.where == "requirements" else explained.fault
+        what = f"the image is in the way: {'; '.join(map(str, self.demands))}; {reason}"
+        return BundleError(self.baseline.where, what, hint=hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coexistence:
+    """How to get on with the image of *baseline*.
+
+    *complete* adds the requirements that *baseline* does not know; *leave_out* says to leave to the image what it has,
+    for which *stubs* is where stubs are kept.
+    """
+
+    baseline: Baseline
+    complete: Callable[[Baseline], Baseline]
+    leave_out: bool
+    stubs: Path
+
+    def solve(
+        self, lines: Iterable[RequirementLine], target: Target, ask: Ask, warn: Callable[[str], None]
+    ) -> tuple[Pylock, tuple[Provided, ...]]:
+        """Return the resolution by *ask*, without what is left to the image, and that.
+
+        *lines* is what the user asks for. Raise ``Unsolved`` if there is no solution.
+        """
+        search = _Search(self, target, ask)
+        versions = search.versions
+        asked_for = {line.name for line in lines if _contradicts(line, versions, target)}
+        attempts = [versions, {name: version for name, version in versions.items() if name not in asked_for}, {}]
+        for n, exact in enumerate(attempts):
+            if exact in attempts[:n]:
+                continue
+            try:
+                pylock = search.resolution(exact)
+            except Unsolved:
+                if exact:
+                    continue
+                raise
+            for text in (*search.unchecked(pylock), *search.held_back(pylock)):
+                warn(text)
+            return search.divided(pylock) if self.leave_out else (pylock, ())
+        raise AssertionError("the last attempt has returned or raised")
+
+
+class _Search:
+    """The attempts, and what is found out about the image meanwhile."""
+
+    def __init__(self, coexistence: Coexistence, target: Target, ask: Ask) -> None:
+        self._coexistence = coexistence
+        self._baseline = coexistence.baseline
+        self._target = target
+        self._ask = ask
+        self._stubs: Path | None = None
+        packages = self._baseline.packages.values()
+        self.versions = {item.name: item.version for item in packages if item.version is not None}
+        if coexistence.leave_out:
+            self._complete()
+            self._stubs = write_stubs(self._baseline, coexistence.stubs)
+
+    def resolution(self, exact: Mapping[NormalizedName, Version]) -> Pylock:
+        """Return a resolution with *exact* versions of the image that breaks nothing of it."""
+        found: dict[str, Demand] = {}
+        while True:
+            try:
+                pylock = self._ask(self._addition(exact, found.values()))
+            except Unsolved as unsolved:
+                raise self._blamed(unsolved, found.values()) from None
+            new = {demand.text: demand for demand in self._demands(pylock) if demand.text not in found}
+            if not new:
+                return pylock
+            found |= new
+
+    def unchecked(self, pylock: Pylock) -> Iterator[str]:
+        """Yield what is not known about the image that *pylock* overrides, a line for each reason."""
+        chosen = self._chosen(pylock)
+        reasons: dict[str, list[str]] = {}
+        for item in self._baseline.packages.values() if self._overridden(chosen) else ():
+            if item.unknown is not None and item.name not in chosen:
+                reasons.setdefault(item.unknown, []).append(str(item))
+        for reason, items in reasons.items():
+            yield f"{self._baseline.where}: not checked: {', '.join(items)}: {reason}"
+
+    def held_back(self, pylock: Pylock) -> Iterator[str]:
+        """Yield what the image lacks, and what is older in *pylock* than without the image."""
+        try:
+            free = self._chosen(self._ask(Addition()))
+        except Unsolved:
+            return
+        older = [
+            f"{name} {version} (without the image: {free[name]})"
+            for name, version in self._chosen(pylock).items()
+            if name not in self.versions and version and (other := free.get(name)) and version < other
+        ]
+        if older:
+            yield f"{self._baseline.where}: held back by the image: {', '.join(older)}"
+
+    def divided(self, pylock: Pylock) -> tuple[Pylock, tuple[Provided, ...]]:
+        """Return *pylock* without what the image has in exactly that version, and that."""
+        left = {
+            name: Provided(name=name, version=version)
+            for name, version in self._chosen(pylock).items()
+            if version is not None and self.versions.get(name) == version
+        }
+        kept = [package for package in pylock.packages if package.name not in left]
+        return replace(pylock, packages=kept), tuple(left[name] for name in sorted(left))
+
+    def _addition(self, exact: Mapping[NormalizedName, Version], found: Iterable[Demand]) -> Addition:
+        return Addition(
+            # It is in the resolution already: as a requirement it adds the extra.
+            requirements=tuple(demand.text for demand in found if demand.requirement.extras),
+            constraints=(
+                *(f"{name}=={version}" for name, version in exact.items()),
+                *(f"{demand.name}{demand.requirement.specifier}" for demand in found),
+            ),
+            preferences=self.versions,
+            stubs=self._stubs,
+        )
+
+    def _demands(self, pylock: Pylock) -> Iterator[Demand]:
+        """Yield what the packages that stay of the image require of those that *pylock* overrides."""
+        chosen = self._chosen(pylock)
+        overridden = self._overridden(chosen)
+        if not overridden:
+            return
+        self._complete()
+        union = members(self._baseline) | {
+            name: Member(name=name, version=version, requires=(), bundled=True) for name, version in chosen.items()
+        }
+        for demand in demands(union.values(), self._target):
+            own = self._baseline.packages.get(demand.name)
+            # What did not fit in the image before is none of the bundle's doing.
+            if demand.name in overridden and own is not None and demand.fits(own.version):
+                yield demand
+
+    def _chosen(self, pylock: Pylock) -> dict[NormalizedName, Version | None]:
+        return {package.name: package.version for package in applicable(pylock.packages, self._target)}
+
+    def _overridden(self, chosen: Mapping[NormalizedName, Version | None]) -> set[NormalizedName]:
+        image = self._baseline.packages
+        return {name for name, version in chosen.items() if name in image and image[name].version != version}
+
+    def _complete(self) -> None:
+        if self._baseline is self._coexistence.baseline:
+            self._baseline = self._coexistence.complete(self._baseline)
+
+    def _blamed(self, unsolved: Unsolved, found: Iterable[Demand]) -> Unsolved:
+        """Return *unsolved* with those of the demands *found* that it is about."""
+        demands = list(found)
+        named = [demand for demand in demands if re.search(rf"(?<![\w.-]){re.escape(demand.name)}\b", str(unsolved))]
+        if not demands:
+            return unsolved
+        return InTheWay(
+            str(unsolved), named or demands, self._coexistence.baseline, left_out=self._coexistence.leave_out
+        )
+
+
+def _contradicts(line: RequirementLine, versions: Mapping[NormalizedName, Version], target: Target) -> bool:
+    """Return whether *line* asks for another version than the image has."""
+    if line.name not in versions or not line.is_wanted(marker_environment(target)):
+        return False
+    if line.parsed is None or line.parsed.url is not None:
+        return True  # a wheel of its own
+    return not line.parsed.specifier.contains(versions[line.name], prereleases=True)

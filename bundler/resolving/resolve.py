@@ -1,0 +1,327 @@
+"""Requirements + target → lock, by ``uv pip compile``.
+
+* uv knows some glibc versions only. For another one it resolves for the next newer, and a version without a fitting
+  wheel is excluded and resolved again: the result is what a resolver would find that knew the exact target.
+* uv knows no free-threaded target. It resolves for the usual ABI; of each version it chooses, all wheels are looked at.
+* uv ignores hashes in requirement files; they are enforced here.
+* Only wheels.
+* Nothing but the arguments decides: other interpreters of this host change nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from bundler.locks import Lock, applicable, parse_pylock, select_pins
+from bundler.resolving.coexistence import InTheWay
+from bundler.resolving.explanations import Unsolved, explained
+from bundler.resolving.requirement_files import HashDemands, parse_line, read_requirement_files
+from bundler.resolving.uv_commands import index_arguments, index_file, run_uv, uv_environment, written
+from bundler.runtime.errors import BundleError, UsageError
+from bundler.targets import compatibility_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+    from bundler.fetching.indexes import IndexOptions
+    from bundler.locks import Pin, Provided
+    from bundler.reporters import Reporter
+    from bundler.resolving.coexistence import Addition, Coexistence
+    from bundler.runtime.targets import Target
+
+_KNOWN_GLIBC = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
+_ROUNDS = 40
+_WHERE = Path("requirements")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """What uv is asked, apart from the platform."""
+
+    requirements: tuple[str, ...]
+    requirement_files: tuple[Path, ...] = ()
+    constraint_files: tuple[Path, ...] = ()
+    target: Target
+    indexes: IndexOptions
+    cache_dir: Path
+    offline: bool
+    options: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    preferences: Mapping[NormalizedName, Version] = field(default_factory=dict)
+
+
+def resolve(
+    requirements: Sequence[str],
+    *,
+    requirement_files: Sequence[Path] = (),
+    constraint_files: Sequence[Path] = (),
+    target: Target,
+    indexes: IndexOptions,
+    cache_dir: Path,
+    offline: bool = False,
+    reporter: Reporter,
+    coexistence: Coexistence | None = None,
+) -> Lock:
+    """Resolve *requirements* and *requirement_files* under *constraint_files* for *target*.
+
+    With *coexistence*, the result gets on with an image, or leaves to it what it has.
+
+    Raise ``UsageError`` if nothing was asked for, ``ContentError`` if a hash differs, and ``BundleError`` otherwise.
+    """
+    given = [parse_line(requirement.strip(), "requirement") for requirement in requirements]
+    listed = read_requirement_files(requirement_files)
+    constraints = read_requirement_files(constraint_files)
+    if not given and not listed.lines:
+        raise UsageError("requirements", "nothing was asked for", hint="name a requirement, or a file with -r FILE")
+    demands = HashDemands(
+        lines=(*given, *listed.lines, *constraints.lines),
+        require_hashes=listed.require_hashes or constraints.require_hashes,
+        target=target,
+    )
+    reporter.resolving(len(requirements) + len(requirement_files))
+    question = _Question(
+        requirements=tuple(map(_absolute, requirements)),
+        requirement_files=tuple(path.absolute() for path in requirement_files),
+        constraint_files=tuple(path.absolute() for path in constraint_files),
+        target=target,
+        indexes=indexes,
+        cache_dir=cache_dir.absolute(),
+        offline=offline,
+    )
+    provided: tuple[Provided, ...] = ()
+    try:
+        if coexistence is None:
+            pylock = _fitting(question)
+        else:
+            pylock, provided = coexistence.solve(demands.lines, target, partial(_asked, question), reporter.warning)
+    except InTheWay as unsolved:
+        raise unsolved.error(_error(unsolved, question)) from None
+    except Unsolved as unsolved:
+        raise _error(unsolved, question) from None
+    packages = [demands.enforced(package) for package in pylock.packages]
+    pins = select_pins(replace(pylock, packages=packages), _WHERE, target)
+    lock = Lock(target=target, pins=tuple(map(_with_local_size, pins)), provided=provided)
+    reporter.resolved(lock)
+    return lock
+
+
+def _asked(question: _Question, addition: Addition) -> Pylock:
+    """Ask *question* with *addition*."""
+    indexes = question.indexes
+    if addition.stubs is not None:
+        indexes = replace(indexes, find_links=(*indexes.find_links, str(addition.stubs)))
+    return _fitting(
+        replace(
+            question,
+            requirements=(*question.requirements, *addition.requirements),
+            constraints=addition.constraints,
+            preferences=addition.preferences,
+            indexes=indexes,
+        )
+    )
+
+
+def find_wheels(
+    versions: Mapping[NormalizedName, Version], *, target: Target, indexes: IndexOptions, cache_dir: Path
+) -> dict[NormalizedName, Package]:
+    """Return the packages of exactly these *versions*, with all their wheels; without those that have none.
+
+    Raise ``BundleError`` if the index cannot be used.
+    """
+    wanted = dict(versions)
+    while wanted:
+        question = _Question(
+            requirements=tuple(f"{name}=={version}" for name, version in wanted.items()),
+            target=target,
+            indexes=indexes,
+            cache_dir=cache_dir.absolute(),
+            offline=False,
+            options=("--no-deps",),
+        )
+        try:
+            packages = _compile(question, None, []).packages
+        except Unsolved as unsolved:
+            # It names what has no wheel, one at a time.
+            text = str(unsolved)
+            missing = [name for name in wanted if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-]*\w)", text)]
+            if not missing or "://" in text:
+                raise _error(unsolved, question) from None
+            for name in missing:
+                del wanted[name]
+        else:
+            return {package.name: package for package in packages if package.wheels and package.name in wanted}
+    return {}
+
+
+def _error(unsolved: Unsolved, question: _Question) -> BundleError:
+    return explained(
+        unsolved,
+        target=question.target,
+        indexes=question.indexes,
+        offline=question.offline,
+        nearest=partial(_nearest, question),
+    )
+
+
+def _nearest(question: _Question, name: str, version: str) -> Iterator[Version]:
+    """Yield the versions of *name* next below and next above *version* that have a wheel for the target."""
+    for specifier, order in ((f"<{version}", "highest"), (f">{version}", "lowest")):
+        alone = replace(
+            question,
+            requirements=(f"{name}{specifier}",),
+            requirement_files=(),
+            constraint_files=(),
+            options=("--no-deps", "--resolution", order),
+        )
+        with contextlib.suppress(BundleError, Unsolved):
+            for found in _fitting(alone, rounds=8).packages:
+                if found.name == canonicalize_name(name) and found.version:
+                    yield found.version
+
+
+def _with_local_size(pin: Pin) -> Pin:
+    if pin.path is None or pin.size is not None or not pin.path.is_file():
+        return pin
+    return replace(pin, size=pin.path.stat().st_size)
+
+
+def _fitting(question: _Question, rounds: int = _ROUNDS) -> Pylock:
+    """Ask uv until every version it chooses has a wheel that fits the target exactly."""
+    upper, lower = _uv_platforms(question.target)
+    excluded: list[str] = []
+    for _ in range(rounds):
+        try:
+            pylock = _completed(_compile(question, upper, excluded), question)
+        except Unsolved:
+            if not excluded:
+                raise
+            break  # what was excluded is needed: the reason is that, and not our excluding it
+        unfitting = list(_unfitting(pylock, question.target))
+        if not unfitting:
+            return pylock
+        excluded += [f"{package.name}!={package.version}" for package in unfitting]
+    pylock = _completed(_compile(question, lower, []), question)
+    for package in _unfitting(pylock, question.target):
+        raise Unsolved(f"{package.name}=={package.version} has no wheels with a matching platform or ABI tag")
+    return pylock
+
+
+def _uv_platforms(target: Target) -> tuple[str, str]:
+    """Return the platforms of uv that are next above and next below *target*."""
+    if target.libc == "musl":
+        return (f"{target.arch}-unknown-linux-musl",) * 2
+    minor = int(target.libc_version.split(".")[1])
+    above = min((known for known in _KNOWN_GLIBC if known >= minor), default=_KNOWN_GLIBC[-1])
+    below = max((known for known in _KNOWN_GLIBC if known <= minor), default=_KNOWN_GLIBC[0])
+    return f"{target.arch}-manylinux_2_{above}", f"{target.arch}-manylinux_2_{below}"
+
+
+def _unfitting(pylock: Pylock, target: Target) -> Iterator[Package]:
+    """Yield the packages of *pylock* without a fitting wheel. Of direct ones there is no other version to choose."""
+    tags = frozenset(compatibility_tags(target))
+    for package in applicable(pylock.packages, target):
+        if package.wheels and not any(tags & parse_wheel_filename(wheel.filename)[3] for wheel in package.wheels):
+            yield package
+
+
+def _completed(pylock: Pylock, question: _Question) -> Pylock:
+    """Return *pylock* with all wheels of what does not fit, for a target whose wheels uv leaves out."""
+    if not question.target.abi.endswith("t"):
+        return pylock
+    unfitting = {package.name for package in _unfitting(pylock, question.target)}
+    packages = []
+    for package in pylock.packages:
+        if package.name in unfitting:
+            # A universal resolution names every wheel of a version.
+            alone = replace(
+                question,
+                requirements=(f"{package.name}=={package.version}",),
+                requirement_files=(),
+                constraint_files=(),
+                options=("--no-deps",),
+            )
+            found = [each.wheels for each in _compile(alone, None, []).packages if each.name == package.name]
+            packages.append(replace(package, wheels=found[0] if found else package.wheels))
+        else:
+            packages.append(package)
+    return replace(pylock, packages=packages)
+
+
+def _compile(question: _Question, platform: str | None, excluded: Sequence[str]) -> Pylock:
+    """Run uv once, for *platform* or for all of them; raise ``Unsolved`` with what it says."""
+    with tempfile.TemporaryDirectory(prefix="bundle-resolve-") as directory:
+        scratch = Path(directory).resolve()
+        sources = [*index_file(question.indexes, scratch), *map(str, question.requirement_files)]
+        sources += written(scratch / "requirements.txt", question.requirements)
+        constraints = [*map(str, question.constraint_files)]
+        constraints += written(scratch / "constraints.txt", [*question.constraints, *excluded])
+        _prefer(question.preferences, scratch / "pylock.toml")
+        command = [
+            *("pip", "compile", "--quiet", "--no-config", "--no-header", "--no-python-downloads", "--color", "never"),
+            *("--format", "pylock.toml", "--only-binary", ":all:", "--index-strategy", "unsafe-best-match"),
+            *("--python-version", question.target.python),
+            *(("--python-platform", platform) if platform else ("--universal",)),
+            *(("--python", sys.executable) if sys.executable else ()),
+            *("--cache-dir", str(question.cache_dir), "--output-file", str(scratch / "pylock.toml")),
+            *(argument for path in constraints for argument in ("--constraints", path)),
+            *index_arguments(question.indexes, os.environ),
+            *(("--offline",) if question.offline else ()),
+            *(*question.options, "--", *sources),
+        ]
+        run_uv(command, uv_environment(question.indexes, os.environ))
+        text = (scratch / "pylock.toml").read_text(encoding="utf-8")
+        return _localised(parse_pylock(text, Path("uv")), scratch)
+
+
+def _prefer(versions: Mapping[NormalizedName, Version], path: Path) -> None:
+    """Let uv choose *versions* where it can: it stays with those of the output that is there already."""
+    if versions:
+        packages = [{"name": name, "version": str(version)} for name, version in versions.items()]
+        path.write_text(tomli_w.dumps({"lock-version": "1.0", "created-by": "bundler", "packages": packages}))
+
+
+def _absolute(requirement: str) -> str:
+    """Make a local wheel path absolute: uv reads the requirement from a file elsewhere."""
+    path = re.match(r"(?![\w.-]+\s*(?:\[[^\]]*\]\s*)?@)(?P<path>[^\s:;\[]+\.whl)(?=[\s;\[]|$)", requirement)
+    return f"{Path(path['path']).absolute()}{requirement[path.end() :]}" if path else requirement
+
+
+def _localised(pylock: Pylock, scratch: Path) -> Pylock:
+    """Make relative paths absolute, and hash local wheels that uv has not hashed."""
+    packages = [
+        replace(
+            package,
+            wheels=[replace(wheel, **_local(wheel, scratch)) for wheel in package.wheels] if package.wheels else None,
+            archive=replace(package.archive, **_local(package.archive, scratch)) if package.archive else None,
+        )
+        for package in pylock.packages
+    ]
+    return replace(pylock, packages=packages)
+
+
+def _local(wheel: PackageWheel | PackageArchive, scratch: Path) -> dict[str, Any]:
+    """Return the fields of *wheel* that change because it is a local one."""
+    if wheel.path is None:
+        return {}
+    path = Path(os.path.normpath(scratch / wheel.path))
+    hashes = dict(wheel.hashes)
+    if "sha256" not in hashes:
+        with path.open("rb") as file:
+            hashes["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": str(path), "hashes": hashes}

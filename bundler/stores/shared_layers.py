@@ -1,0 +1,142 @@
+"""A store → compressed layers that other machines have made, and back.
+
+    layer-<64 hex digits>    names the layer that was made from these wheels with these settings (``layer_key``)
+
+* A name in a shared store is a hint, and proves nothing: whoever may write there may let it lead anywhere. So nothing
+  is believed: the tar of the layer is made here, from wheels whose sha256 the lock pins and with bytecode that is
+  compiled here, and a layer from the store is taken only if each of its frames decodes to exactly those bytes
+  (``packing.py``). If one does not, all are compressed here. What is saved is the compression, not the looking.
+* An entry is an OCI manifest of its own with one layer, so that any store can keep it, and ``gc`` and pushes to the
+  same store see its blob.
+* A store that does not work is told of once, and left alone: a cache is no reason to fail.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from bundler.layers.packing import Given
+from bundler.runtime.documents import MANIFEST_TYPE, Descriptor, Fields, parse_json, to_json
+from bundler.runtime.errors import BundleError, ContentError
+from bundler.stores.contents import CHUNK, Blob, checked
+from bundler.stores.reading import patiently
+from bundler.stores.retries import Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import TypeVar
+
+    from bundler.layers.packing import BuiltLayer
+    from bundler.stores.store import Store
+
+    T = TypeVar("T")
+
+PREFIX = "layer-"
+ENTRY_TYPE = "application/vnd.bundler.layer.v1"
+_EMPTY = b"{}"
+_EMPTY_BLOB = Blob.of(_EMPTY, "application/vnd.oci.empty.v1+json")
+_RETRIES = 2
+
+
+class SharedLayers:
+    """The layers in *store*. It is asked from several threads."""
+
+    def __init__(self, store: Store, warn: Callable[[str], None]) -> None:
+        self._store = store
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._broken = False
+
+    def take(self, key: str, path: Path, limit: int) -> Given | None:
+        """Bring the layer that *key* is said to name, of at most *limit* bytes, to *path*; None if there is none."""
+        return self._trying(lambda: self._take(key, path, limit), None)
+
+    def give(self, key: str, layer: BuiltLayer) -> None:
+        """Let *key* name *layer*, if it does not."""
+        self._trying(lambda: self._give(key, layer), None)
+
+    def refused(self, layer: str) -> None:
+        """Tell that what the store has for *layer* has other bytes."""
+        self._warn(
+            f"{self._store.where}: the layer cache holds other bytes for {layer} than this lock gives: it was"
+            " compressed here. Who may write to the cache?"
+        )
+
+    def _take(self, key: str, path: Path, limit: int) -> Given | None:
+        found = self._asked(lambda: self._store.find(PREFIX + key))
+        if found is None:
+            return None
+        where = f"{self._store.where}: {PREFIX}{key}"
+        data = self._asked(lambda: self._store.document(found))
+        layers = Fields(parse_json(data, where), where).items("layers")
+        if len(layers) != 1:
+            raise ContentError(where, "is no entry of a layer cache", got=f"{len(layers)} layers", want=1)
+        descriptor = Descriptor.from_fields(layers[0])
+        if descriptor.size > limit:
+            raise ContentError(where, "is too large", got=f"{descriptor.size} bytes", want=f"at most {limit}")
+        blob = Blob(digest=descriptor.digest, size=descriptor.size, media_type=descriptor.media_type)
+        self._asked(lambda: self._fetch(blob, path))
+        return Given(path, descriptor.frames)
+
+    def _fetch(self, blob: Blob, path: Path) -> None:
+        with path.open("wb") as file:
+            for chunk in checked(blob, self._store.read(blob), self._store.where):
+                file.write(chunk)
+
+    def _give(self, key: str, layer: BuiltLayer) -> None:
+        descriptor = layer.packed.descriptor.to_json()
+        data = to_json(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST_TYPE,
+                "artifactType": ENTRY_TYPE,
+                "config": _EMPTY_BLOB.to_json(),
+                "layers": [descriptor],
+            }
+        )
+        manifest = Blob.of(data, MANIFEST_TYPE)
+        named = self._asked(lambda: self._store.find(PREFIX + key))
+        blob = Blob.from_fields(Fields(descriptor, layer.name))
+        wanted = (blob, _EMPTY_BLOB, manifest)
+        there = self._asked(lambda: self._store.has(wanted))
+        if named is not None and named.digest == manifest.digest and len(there) == len(wanted):
+            return
+        for each, read in ((blob, _from(layer.blob)), (_EMPTY_BLOB, _of(_EMPTY)), (manifest, _of(data))):
+            if each.digest not in there:
+                self._asked(lambda each=each, read=read: self._store.write(each, read))  # type: ignore[misc]
+        self._asked(lambda: self._store.set_name(PREFIX + key, manifest, data))
+
+    def _asked(self, attempt: Callable[[], T]) -> T:
+        return patiently(attempt, self._store.where, Patience(retries=_RETRIES, sleep=time.sleep))
+
+    def _trying(self, attempt: Callable[[], T], otherwise: T) -> T:
+        """Return what *attempt* returns, or *otherwise*; a store that fails is not asked again."""
+        if self._broken:
+            return otherwise
+        try:
+            return attempt()
+        except ContentError as error:  # this entry is wrong; others may not be
+            self._warn(f"layer cache: {error}")
+        except BundleError as error:
+            with self._lock:
+                first, self._broken = not self._broken, True
+            if first:
+                self._warn(f"layer cache: {error}; going on without it")
+        return otherwise
+
+
+def _from(path: Path) -> Callable[[int], Iterator[bytes]]:
+    def read(offset: int) -> Iterator[bytes]:
+        with path.open("rb") as file:
+            file.seek(offset)
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    return read
+
+
+def _of(data: bytes) -> Callable[[int], Iterator[bytes]]:
+    return lambda offset: iter([data[offset:]])
