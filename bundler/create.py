@@ -15,18 +15,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bundler.fetching.fetch import fetch
-from bundler.fetching.indexes import IndexOptions, index_options
+from bundler.fetching.index_options import IndexOptions, index_options
 from bundler.images.carriers import Format, check_output, write_carrier
-from bundler.images.decoders import decoder_for
-from bundler.images.images import assemble
 from bundler.images.launch import launch_files
+from bundler.images.oci_image import assemble
+from bundler.images.zstd_decoders import decoder_for
 from bundler.layers.bytecode import find_compiler
 from bundler.layers.layers import LayerBuilder, Settings, plan_layers
 from bundler.layers.packing import decode
 from bundler.reporters import Reporter
-from bundler.resolving.coexistence import Coexistence
-from bundler.resolving.core_metadata import complete_requirements
-from bundler.resolving.resolve import resolve
+from bundler.resolving.baseline_constraints import Coexistence
+from bundler.resolving.baseline_requirements import complete_requirements
+from bundler.resolving.resolver import resolve
 from bundler.runtime.errors import UsageError
 from bundler.runtime.frames import processors
 from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
     from pathlib import Path
 
-    from bundler.caching.caches import Cache
+    from bundler.caching.build_cache import Cache
     from bundler.layers.bytecode import Compiler
     from bundler.layers.layers import LayerPlan
     from bundler.layers.packing import BuiltLayer, Shared
@@ -269,7 +269,7 @@ class _Layers:
     def _shared(self) -> Shared | None:
         if self._options.layer_cache is None:
             return None
-        from bundler.stores.shared_layers import SharedLayers  # noqa: PLC0415 - most bundles are made without
+        from bundler.stores.layer_cache import SharedLayers  # noqa: PLC0415 - most bundles are made without
 
         return SharedLayers(self._options.layer_cache, self._reporter.warning)
 

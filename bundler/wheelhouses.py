@@ -22,7 +22,7 @@ from bundler.runtime.places import Staging
 from bundler.wheels.allowances import Allowances
 from bundler.wheels.install import chunks_of, files_of
 from bundler.wheels.startup_code import check_startup_code
-from bundler.wheels.wheels import Wheel
+from bundler.wheels.wheel_reader import Wheel
 
 if TYPE_CHECKING:
     from bundler.create import Options

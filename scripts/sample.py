@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bundler.caching.caches import Cache
+from bundler.caching.build_cache import Cache
 from bundler.create import Options, create, lock
-from bundler.fetching.indexes import index_options
+from bundler.fetching.index_options import index_options
 from bundler.layers.layers import Settings
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.targets import PRESETS

@@ -17,13 +17,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from bundler.caching.caches import Cache
+from bundler.caching.build_cache import Cache
 from bundler.create import Options, create, lock
 from bundler.runtime.errors import BundleError
-from bundler.stores.bundles import BundleStore
-from bundler.stores.comparing import compare, read_from
+from bundler.stores.bundle_files import BundleStore
 from bundler.stores.copying import copy
-from bundler.stores.layouts import LayoutStore
+from bundler.stores.differences import compare, read_from
+from bundler.stores.oci_layouts import LayoutStore
 from bundler.targets import find_target
 
 # Versions that have wheels for CPython 3.7, the older first.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 OURS = """
 import hashlib, os, sys
 from bundler.stores import open_store
-from bundler.stores.contents import Blob
+from bundler.stores.blobs import Blob
 url, path, digest, size, way = sys.argv[1:]
 store, _ = open_store(url, os.environ)
 blob = Blob(digest=digest, size=int(size), media_type="application/octet-stream")

@@ -44,8 +44,8 @@ def cache(tmp_path):
     """
     from interpreters import target_of
 
-    from bundler.caching.caches import Cache
-    from bundler.images.decoders import NAME, cache_key
+    from bundler.caching.build_cache import Cache
+    from bundler.images.zstd_decoders import NAME, cache_key
     from bundler.targets import PRESETS
 
     cache = Cache(tmp_path / "builder-cache")

@@ -71,7 +71,7 @@ def _with_pip(work, tree, target, version):
 
     from image_factory import make_layer
 
-    from bundler.images.images import assemble
+    from bundler.images.oci_image import assemble
 
     layer = make_layer(work, "pip", tree)
     layer = replace(layer, distributions=(layer.distributions[0]._replace(version=version),))

@@ -6,8 +6,8 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from bundler.images.images import Image, assemble
 from bundler.images.launch import launch_files
+from bundler.images.oci_image import Image, assemble
 from bundler.layers.packing import BuiltLayer, Packer
 from bundler.runtime.indexes import DECODER_PATH, Distribution, directories_of
 from bundler.runtime.sites import top_level_of

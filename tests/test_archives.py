@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from wheel_factory import Part, deflate, zip_of
 
 from bundler.archives import zip_headers
-from bundler.archives.archives import CHUNK, Archive
-from bundler.archives.paths import fault_of_name, folded
+from bundler.archives.portable_paths import fault_of_name, folded
+from bundler.archives.zip_reader import CHUNK, Archive
 from bundler.runtime.documents import is_tree_path
 from bundler.runtime.errors import BundleError, ContentError
 

@@ -11,7 +11,7 @@ import yaml
 from image_factory import make_image
 from interpreters import python, target_of
 
-from bundler.azureml.azureml import deployment_of, keep_in_upload, settings_text
+from bundler.azureml.settings import deployment_of, keep_in_upload, settings_text
 from bundler.images.carriers import write_carrier
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import UsageError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.caching.caches import Cache, Usage
+from bundler.caching.build_cache import Cache, Usage
 from bundler.caching.file_locks import lock_file
 from bundler.runtime.errors import BundleError
 
@@ -41,7 +41,7 @@ def put_layer(cache, key, **files):
 
 def elsewhere(cache, code):
     """Run *code* in another process, which says "ready" and then waits."""
-    start = "import sys; from pathlib import Path; from bundler.caching.caches import Cache"
+    start = "import sys; from pathlib import Path; from bundler.caching.build_cache import Cache"
     start += "; cache = Cache(Path(sys.argv[1]))"
     program = f"{start}\n{textwrap.dedent(code)}"
     process = subprocess.Popen(

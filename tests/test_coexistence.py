@@ -9,10 +9,10 @@ import pytest
 from baseline_factory import image
 from wheel_factory import make_wheel
 
-from bundler.fetching.indexes import IndexOptions
+from bundler.fetching.index_options import IndexOptions
 from bundler.reporters import Reporter
-from bundler.resolving.coexistence import Coexistence
-from bundler.resolving.resolve import resolve
+from bundler.resolving.baseline_constraints import Coexistence
+from bundler.resolving.resolver import resolve
 from bundler.runtime.errors import BundleError
 from bundler.targets import PRESETS
 

@@ -16,11 +16,11 @@ from contents_factory import make_image, make_referrer, reader
 from bundler.reporters import Reporter
 from bundler.runtime.documents import INDEX_TYPE, to_json
 from bundler.runtime.errors import BundleError, ContentError
-from bundler.stores.collecting import collect
-from bundler.stores.contents import Blob
+from bundler.stores.blobs import Blob
 from bundler.stores.copying import Options, copy
-from bundler.stores.layouts import LayoutStore
+from bundler.stores.garbage_collection import collect
 from bundler.stores.memory import MemoryStore
+from bundler.stores.oci_layouts import LayoutStore
 
 DAY = 24 * 3600.0
 

@@ -11,11 +11,11 @@ from interpreters import target_of
 from wheel_factory import make_wheel, pin_of
 
 from bundler.create import Options, create
-from bundler.fetching.indexes import IndexOptions
+from bundler.fetching.index_options import IndexOptions
 from bundler.locks import Lock
-from bundler.stores.bundles import BundleStore
+from bundler.stores.bundle_files import BundleStore
 from bundler.stores.copying import copy
-from bundler.stores.layouts import LayoutStore
+from bundler.stores.oci_layouts import LayoutStore
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from contents_factory import Made, make_image, make_referrer, reader
 
-from bundler.fetching.transport import Hiccup
+from bundler.fetching.http_transport import Hiccup
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, ContentError, TrustError, UsageError
 from bundler.stores.copying import Options, copy, find
-from bundler.stores.layouts import LayoutStore
 from bundler.stores.memory import MemoryStore
+from bundler.stores.oci_layouts import LayoutStore
 from bundler.stores.store import Store
 
 QUICK = Options(first_pause=0.001)
@@ -112,7 +112,7 @@ def _with_another_layer(made):
     from contents_factory import blob_of
 
     from bundler.runtime.documents import MANIFEST_TYPE, to_json
-    from bundler.stores.contents import Blob
+    from bundler.stores.blobs import Blob
 
     layer, data = blob_of(300, "another")
     manifest = json.loads(made.data)
@@ -214,7 +214,7 @@ def test_blobs_that_a_gc_takes_away_meanwhile_are_noticed_before_the_name_is_set
 
 def test_an_image_index_is_no_bundle(source, sink):
     from bundler.runtime.documents import INDEX_TYPE, to_json
-    from bundler.stores.contents import Blob
+    from bundler.stores.blobs import Blob
 
     data = to_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": []})
     blob = Blob.of(data, INDEX_TYPE)
@@ -225,7 +225,7 @@ def test_an_image_index_is_no_bundle(source, sink):
 
 
 def test_every_store_is_one():
-    from bundler.stores.archives import ArchiveStore
-    from bundler.stores.bundles import BundleStore
+    from bundler.stores.bundle_files import BundleStore
+    from bundler.stores.oci_archives import ArchiveStore
 
     assert all(issubclass(kind, Store) for kind in (MemoryStore, LayoutStore, ArchiveStore, BundleStore))

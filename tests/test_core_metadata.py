@@ -12,9 +12,9 @@ from baseline_factory import image
 from servers import Handler, Site, serving, status
 from wheel_factory import make_wheel
 
-from bundler.caching.caches import Cache
-from bundler.fetching.indexes import IndexOptions
-from bundler.resolving.core_metadata import complete_requirements
+from bundler.caching.build_cache import Cache
+from bundler.fetching.index_options import IndexOptions
+from bundler.resolving.baseline_requirements import complete_requirements
 from bundler.targets import PRESETS
 
 PY37 = PRESETS["azureml-py37"]

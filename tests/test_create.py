@@ -16,9 +16,9 @@ import pytest
 from interpreters import python, target_of
 from wheel_factory import make_wheel, pin_of
 
-from bundler.caching.caches import Cache
+from bundler.caching.build_cache import Cache
 from bundler.create import Options, create
-from bundler.fetching.indexes import IndexOptions
+from bundler.fetching.index_options import IndexOptions
 from bundler.layers.layers import LAYER_FORMAT, Settings
 from bundler.locks import Lock
 from bundler.reporters import Reporter

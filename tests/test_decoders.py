@@ -7,9 +7,9 @@ import pytest
 import zstandard
 from interpreters import target_of
 
-from bundler.caching.caches import Cache
-from bundler.fetching.indexes import IndexOptions
-from bundler.images.decoders import decoder_for, loadable_part
+from bundler.caching.build_cache import Cache
+from bundler.fetching.index_options import IndexOptions
+from bundler.images.zstd_decoders import decoder_for, loadable_part
 from bundler.runtime.errors import BundleError, ContentError
 from bundler.runtime.zstd import find_decoder
 from bundler.targets import PRESETS, find_target

@@ -29,17 +29,17 @@ from packaging.version import Version
 from test_archives import ACCEPTED
 from wheel_factory import make_wheel, pin_of
 
-from bundler.archives.archives import Archive
-from bundler.caching.caches import Cache
+from bundler.archives.zip_reader import Archive
+from bundler.caching.build_cache import Cache
 from bundler.create import Options, lock
 from bundler.fetching.fetch import fetch
-from bundler.fetching.indexes import index_options
+from bundler.fetching.index_options import index_options
 from bundler.reporters import Reporter
 from bundler.runtime.documents import parse_json
 from bundler.runtime.errors import BundleError
 from bundler.targets import PRESETS
 from bundler.wheels.install import chunks_of, files_of
-from bundler.wheels.wheels import Wheel
+from bundler.wheels.wheel_reader import Wheel
 
 RUNTIME = Path(__file__).parent.parent / "bundler"
 

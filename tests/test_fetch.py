@@ -38,9 +38,9 @@ from servers import (
     wrong_range,
 )
 
-from bundler.caching.caches import Cache
+from bundler.caching.build_cache import Cache
 from bundler.fetching.fetch import fetch
-from bundler.fetching.indexes import IndexOptions
+from bundler.fetching.index_options import IndexOptions
 from bundler.locks import Pin
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, ContentError
@@ -675,9 +675,9 @@ PROGRAM = """
     import sys
     from pathlib import Path
     from packaging.version import Version
-    from bundler.caching.caches import Cache
+    from bundler.caching.build_cache import Cache
     from bundler.fetching.fetch import fetch
-    from bundler.fetching.indexes import IndexOptions
+    from bundler.fetching.index_options import IndexOptions
     from bundler.locks import Pin
     from bundler.reporters import Reporter
     url, sha256, size, root = sys.argv[1:]

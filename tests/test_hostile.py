@@ -8,7 +8,7 @@ from hostile import carriers, documents, images, layers, wheels, zips
 from interpreters import target_of
 from wheel_factory import make_wheel, pin_of
 
-from bundler.archives.archives import Archive
+from bundler.archives.zip_reader import Archive
 from bundler.images.verification import verify
 from bundler.layers.layers import check_requirements
 from bundler.layers.packing import decode
@@ -18,7 +18,7 @@ from bundler.runtime.errors import BundleError, Faults
 from bundler.wheels.allowances import Allowances
 from bundler.wheels.install import chunks_of, files_of
 from bundler.wheels.startup_code import check_startup_code
-from bundler.wheels.wheels import Wheel
+from bundler.wheels.wheel_reader import Wheel
 
 
 def refused(rule, says, work):

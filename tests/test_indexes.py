@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.fetching.indexes import IndexOptions, index_options, redacted, redacted_text
+from bundler.fetching.index_options import IndexOptions, index_options, redacted, redacted_text
 from bundler.runtime.errors import BundleError
 
 

@@ -14,7 +14,7 @@ from wheel_factory import make_wheel, pin_of, record_line
 from bundler.runtime.documents import is_tree_path
 from bundler.runtime.errors import ContentError
 from bundler.wheels.install import chunks_of, files_of, record_text
-from bundler.wheels.wheels import Wheel
+from bundler.wheels.wheel_reader import Wheel
 
 INFO = "demo-1.0.dist-info"
 DATA = "demo-1.0.data"

@@ -19,15 +19,15 @@ from interpreters import python, target_of
 from wheel_factory import make_wheel, pin_of
 
 from bundler.create import Options, create
-from bundler.fetching.indexes import IndexOptions
-from bundler.images.verifiers import write_verifier
+from bundler.fetching.index_options import IndexOptions
+from bundler.images.standalone_verifier import write_verifier
 from bundler.locks import Lock
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import ContentError, TrustError
 from bundler.runtime.verifying import verify
-from bundler.stores.bundles import BundleStore
+from bundler.stores.bundle_files import BundleStore
 from bundler.stores.copying import copy
-from bundler.stores.layouts import LayoutStore
+from bundler.stores.oci_layouts import LayoutStore
 
 
 @pytest.fixture

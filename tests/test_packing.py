@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundler.archives.tars import padding, tar_header
+from bundler.archives.tar_writer import padding, tar_header
 from bundler.layers.packing import Packer
 from bundler.runtime.indexes import directories_of
 

@@ -9,18 +9,18 @@ import pytest
 from bundle_factory import contents_of, make_bundle
 
 from bundler.caching.file_locks import lock_file
-from bundler.fetching.transport import Hiccup
+from bundler.fetching.http_transport import Hiccup
 from bundler.layers.packing import decode
 from bundler.reporters import Reporter
 from bundler.runtime.demands import Demands
 from bundler.runtime.documents import ZSTD_LAYER_TYPE
 from bundler.runtime.errors import BundleError, ContentError, Faults, TrustError
 from bundler.runtime.verifying import verify
-from bundler.stores.bundles import BundleStore
-from bundler.stores.contents import Blob
+from bundler.stores.blobs import Blob
+from bundler.stores.bundle_files import BundleStore
 from bundler.stores.copying import Options, copy
-from bundler.stores.layouts import LayoutStore
 from bundler.stores.memory import MemoryStore
+from bundler.stores.oci_layouts import LayoutStore
 from bundler.stores.pulling import pull, staging_of
 
 QUICK = Options(first_pause=0.001, retries=2)
@@ -173,7 +173,7 @@ def test_a_bundle_whose_index_says_other_files_than_its_layers_hold_gets_no_name
     from image_factory import make_image, make_layer
 
     from bundler.images.carriers import write_carrier
-    from bundler.images.images import assemble
+    from bundler.images.oci_image import assemble
 
     layer = make_layer(tmp_path / "made-layers", "x", {"site-packages/x.py": b"x = 1\n"})
     file = layer.packed.files[0]._replace(sha256="0" * 64)

@@ -12,10 +12,10 @@ import uv
 from servers import Handler, Request, Site, serving, status
 from wheel_factory import make_wheel
 
-from bundler.fetching.indexes import IndexOptions
+from bundler.fetching.index_options import IndexOptions
 from bundler.reporters import Reporter
-from bundler.resolving.explanations import NoWheelError
-from bundler.resolving.resolve import resolve
+from bundler.resolving.resolver import resolve
+from bundler.resolving.resolver_errors import NoWheelError
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.targets import PRESETS, find_target
 

@@ -15,21 +15,21 @@ from commands import bundle
 from interpreters import python, target_of
 from wheel_factory import make_wheel, pin_of
 
-from bundler.caching.caches import Cache
+from bundler.caching.build_cache import Cache
 from bundler.create import Options, create
-from bundler.fetching.indexes import IndexOptions
-from bundler.fetching.transport import Hiccup
+from bundler.fetching.http_transport import Hiccup
+from bundler.fetching.index_options import IndexOptions
 from bundler.layers.layers import Settings
 from bundler.locks import Lock
 from bundler.reporters import Reporter
 from bundler.runtime.documents import FRAMES, MANIFEST_TYPE, ZSTD_LAYER_TYPE, digest_of, to_json
 from bundler.runtime.errors import BundleError
-from bundler.stores.bundles import BundleStore
-from bundler.stores.collecting import collect
-from bundler.stores.contents import Blob
+from bundler.stores.blobs import Blob
+from bundler.stores.bundle_files import BundleStore
 from bundler.stores.copying import copy
-from bundler.stores.layouts import LayoutStore
+from bundler.stores.garbage_collection import collect
 from bundler.stores.memory import MemoryStore
+from bundler.stores.oci_layouts import LayoutStore
 
 TEXT = b"a secret that is in the source and in the bytecode"
 
@@ -337,7 +337,7 @@ def test_a_store_that_does_not_work_is_told_of_once_and_the_bundle_is_made(
     failure, method, locked, machine, monkeypatch
 ):
     store = MemoryStore()
-    monkeypatch.setattr("bundler.stores.shared_layers.time.sleep", lambda _: None)
+    monkeypatch.setattr("bundler.stores.layer_cache.time.sleep", lambda _: None)
     if method == "read":
         machine(locked, store)
 

@@ -29,7 +29,7 @@ from bundler.runtime.keys import parse_key, read_keys
 from bundler.runtime.referrers import MAX_SIGNATURES
 from bundler.runtime.verifying import verify
 from bundler.signing.private_keys import PrivateKey, generate, read_private_key
-from bundler.signing.signing import accept, payload_of, read_signature, sign
+from bundler.signing.signatures import accept, payload_of, read_signature, sign
 
 FORMS = {"pyz": "deps.pyz", "packed": "packed", "tree": "tree"}
 OTHER = ec.derive_private_key(0xBAD, ec.SECP256R1())
@@ -192,7 +192,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 sys.path.insert(0, sys.argv[1])
 from signature_factory import key_of
 from bundler.signing.private_keys import PrivateKey
-from bundler.signing.signing import sign
+from bundler.signing.signatures import sign
 private = ec.derive_private_key(int(sys.argv[3]), ec.SECP256R1())
 sign(Path(sys.argv[2]), PrivateKey(public=key_of(private), private=private))
 """
@@ -433,7 +433,7 @@ def test_an_encrypted_key_signs_with_the_passphrase_of_the_environment(pyz, tmp_
 
 def test_nothing_but_signing_imports_cryptography():
     code = (
-        "import sys, bundler.cli, bundler.signing.signing, bundler.runtime.verifying, bundler.runtime.signatures;"
+        "import sys, bundler.cli, bundler.signing.signatures, bundler.runtime.verifying, bundler.runtime.signatures;"
         "print([name for name in sys.modules if name.startswith('cryptography')])"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

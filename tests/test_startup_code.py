@@ -15,7 +15,7 @@ from bundler.wheels.allowances import Allowances, parse_allowed
 from bundler.wheels.install import chunks_of, files_of
 from bundler.wheels.standard_library import is_standard
 from bundler.wheels.startup_code import added_directories, check_startup_code
-from bundler.wheels.wheels import Wheel
+from bundler.wheels.wheel_reader import Wheel
 
 SHIM = (
     "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; "

@@ -23,16 +23,16 @@ from image_factory import make_image
 from interpreters import python, target_of
 from signature_factory import PRIVATE, key_of, pem_of
 
-from bundler.caching.caches import Cache
-from bundler.fetching.indexes import IndexOptions
+from bundler.caching.build_cache import Cache
+from bundler.fetching.index_options import IndexOptions
 from bundler.images.carriers import write_carrier
-from bundler.images.decoders import decoder_for
 from bundler.images.verification import verify
+from bundler.images.zstd_decoders import decoder_for
 from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import ContentError, Faults, TrustError
 from bundler.signing.private_keys import PrivateKey
-from bundler.signing.signing import sign
+from bundler.signing.signatures import sign
 
 if TYPE_CHECKING:
     from pathlib import Path

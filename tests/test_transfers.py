@@ -17,8 +17,8 @@ from commands import bundle
 from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands
 from bundler.runtime.verifying import verify
-from bundler.stores.layouts import LayoutStore
-from bundler.stores.reading import read_image
+from bundler.stores.bundle_documents import read_image
+from bundler.stores.oci_layouts import LayoutStore
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from interpreters import VERSIONS, python, target_of
 from wheel_factory import pin_of
 
 from bundler.images.carriers import write_carrier
-from bundler.images.verifiers import write_verifier, write_wheel
+from bundler.images.standalone_verifier import write_verifier, write_wheel
 from bundler.runtime.errors import BundleError, UsageError
-from bundler.wheels.wheels import Wheel
+from bundler.wheels.wheel_reader import Wheel
 
 
 @pytest.fixture

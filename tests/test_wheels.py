@@ -14,7 +14,7 @@ from bundler.runtime.errors import ContentError, Faults
 from bundler.wheels.allowances import Allowances
 from bundler.wheels.entry_points import parse_entry_points, scripts_of
 from bundler.wheels.records import parse_record, record_text
-from bundler.wheels.wheels import Wheel
+from bundler.wheels.wheel_reader import Wheel
 
 INFO = "demo-1.0.dist-info"
 SCRIPTS = "[console_scripts]\n"

@@ -13,12 +13,12 @@ from bundle_factory import contents_of, make_bundle
 from commands import bundle
 from wheel_factory import make_wheel
 
-from bundler.fetching.transport import Hiccup
+from bundler.fetching.http_transport import Hiccup
 from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, TrustError
-from bundler.stores.files import DirectoryFiles, open_files
-from bundler.stores.whole_files import pull_files, push_files
+from bundler.stores.as_file import pull_files, push_files
+from bundler.stores.file_places import DirectoryFiles, open_files
 
 
 class Counting(DirectoryFiles):
@@ -37,7 +37,7 @@ class Counting(DirectoryFiles):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    monkeypatch.setattr("bundler.stores.reading.time.sleep", lambda _: None)
+    monkeypatch.setattr("bundler.stores.bundle_documents.time.sleep", lambda _: None)
     return Counting(tmp_path / "place")
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from interpreters import VERSIONS, python
 
-from bundler.archives.zips import ZipWriter, zip_size
+from bundler.archives.zip_writer import ZipWriter, zip_size
 
 NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1)
 

@@ -1,4 +1,4 @@
-"""The bytes of a tar → its members, or a refusal: only what ``tars`` writes, and every byte accounted for.
+"""The bytes of a tar → its members, or a refusal: only what ``tar_writer`` writes, and every byte accounted for.
 
 The runtime never reads a tar, because the index knows every offset; podman, containerd and scanners do. So that both
 see the same files, ``bundle verify`` reads the layers as they would (rule C21):
@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from bundler.archives.tars import tar_header
+from bundler.archives.tar_writer import tar_header
 from bundler.runtime.documents import is_tree_path
 from bundler.runtime.errors import ContentError
 from bundler.runtime.indexes import directories_of

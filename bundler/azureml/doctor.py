@@ -13,7 +13,10 @@ from bundler.azureml.doctoring.bundles import check_bundle, files_at_top, pip_in
 from bundler.azureml.doctoring.deployments import LIBRARY, REQUIREMENTS, Deployment
 from bundler.azureml.doctoring.directories import check_is_used, check_kind, find_places, holds_packages, place_of
 from bundler.azureml.doctoring.findings import Finding
-from bundler.azureml.doctoring.locations import (
+from bundler.azureml.doctoring.installed_packages import check_packages, pip_finding
+from bundler.azureml.doctoring.server_files import check_server_files, check_top
+from bundler.azureml.doctoring.setting_names import check_names, check_python, check_together
+from bundler.azureml.doctoring.setting_paths import (
     check_library,
     check_python_path,
     check_requirements,
@@ -22,10 +25,7 @@ from bundler.azureml.doctoring.locations import (
     on_python_path,
     places_of_wheels,
 )
-from bundler.azureml.doctoring.packages import check_packages, pip_finding
-from bundler.azureml.doctoring.server_files import check_server_files, check_top
 from bundler.azureml.doctoring.uploads import Needed, check_upload
-from bundler.azureml.doctoring.variables import check_names, check_python, check_together
 from bundler.azureml.doctoring.virtualenvs import check_environment
 from bundler.runtime.errors import UsageError
 

@@ -12,7 +12,7 @@ from bundler.cli.progress import counted
 from bundler.locks import read_embedded
 from bundler.resolving.baseline.baselines import read_baseline
 from bundler.resolving.baseline.conflicts import check, depends_on_requirements, pinned_around
-from bundler.resolving.core_metadata import complete_requirements
+from bundler.resolving.baseline_requirements import complete_requirements
 from bundler.runtime.carriers import open_carrier
 from bundler.runtime.images import load_image
 from bundler.targets import DEFAULT_TARGET, PRESETS

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.azureml.azureml import deployment_of, keep_in_upload, settings_text
+from bundler.azureml.settings import deployment_of, keep_in_upload, settings_text
 from bundler.cli.options import (
     add_baseline,
     add_cache,
@@ -24,9 +24,9 @@ from bundler.cli.transfers import opened
 from bundler.create import Bundle, create, lock
 from bundler.images.carriers import check_output
 from bundler.locks import Lock
-from bundler.outputs import read_text
 from bundler.runtime.documents import MAX_SERIAL
 from bundler.runtime.errors import UsageError
+from bundler.small_files import read_text
 from bundler.stores.store import DEFAULT_NAME
 from bundler.wheelhouses import Wheelhouse, create_wheelhouse
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from bundler.azureml.azureml import Form
+    from bundler.azureml.settings import Form
     from bundler.layers.packing import BuiltLayer
     from bundler.stores.store import Store
 

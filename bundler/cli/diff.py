@@ -10,14 +10,14 @@ from bundler.cli.progress import counted
 from bundler.cli.transfers import opened, shown
 from bundler.runtime.carriers import TREE_MANIFEST, open_carrier
 from bundler.runtime.images import load_image
-from bundler.stores.comparing import compare, read_from
+from bundler.stores.differences import compare, read_from
 
 if TYPE_CHECKING:
     import argparse
 
     from bundler.runtime.images import Image
     from bundler.runtime.indexes import Distribution
-    from bundler.stores.comparing import Difference
+    from bundler.stores.differences import Difference
 
 HELP = "compare two bundles: packages, and the bytes that travel to a place that has the first"
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from bundler.cli.progress import counted, progress
 from bundler.cli.transfers import opened
 from bundler.runtime.errors import BundleError, UsageError
-from bundler.stores.collecting import DEFAULT_AGE, collect
-from bundler.stores.layouts import LayoutStore
+from bundler.stores.garbage_collection import DEFAULT_AGE, collect
+from bundler.stores.oci_layouts import LayoutStore
 from bundler.stores.store import DEFAULT_NAME
 
 if TYPE_CHECKING:
     import argparse
 
-    from bundler.stores.collecting import Collected
+    from bundler.stores.garbage_collection import Collected
 
 HELP = "remove from a store what no name needs and nobody has touched for a while"
 

@@ -17,7 +17,7 @@ from bundler.cli.options import (
 )
 from bundler.cli.progress import counted, progress
 from bundler.create import lock
-from bundler.outputs import write_text
+from bundler.small_files import write_text
 
 if TYPE_CHECKING:
     import argparse

@@ -7,9 +7,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.caching.caches import Cache
+from bundler.caching.build_cache import Cache
 from bundler.create import Options
-from bundler.fetching.indexes import index_options
+from bundler.fetching.index_options import index_options
 from bundler.layers.layers import Settings
 from bundler.resolving.baseline.baselines import read_baseline
 from bundler.runtime.errors import UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from bundler.fetching.indexes import IndexOptions
+    from bundler.fetching.index_options import IndexOptions
     from bundler.resolving.baseline.baselines import Baseline
 
 BASELINE = "its pip freeze or pip inspect, or its interpreter"

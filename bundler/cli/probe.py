@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bundler.runtime
-from bundler.outputs import write_text
+from bundler.small_files import write_text
 
 if TYPE_CHECKING:
     import argparse

@@ -22,9 +22,9 @@ from bundler.cli.transfers import (
 from bundler.layers.packing import decode
 from bundler.runtime.cli import add_demands, demands_in
 from bundler.runtime.errors import UsageError
-from bundler.stores.files import open_files
+from bundler.stores.as_file import pull_files
+from bundler.stores.file_places import open_files
 from bundler.stores.pulling import pull, staging_of
-from bundler.stores.whole_files import pull_files
 
 if TYPE_CHECKING:
     import argparse

@@ -22,11 +22,11 @@ from bundler.cli.transfers import (
 )
 from bundler.layers.packing import decode
 from bundler.runtime.errors import UsageError
-from bundler.stores.bundles import BundleStore
+from bundler.stores.as_file import push_files
+from bundler.stores.bundle_files import BundleStore
 from bundler.stores.copying import copy
-from bundler.stores.files import open_files
+from bundler.stores.file_places import open_files
 from bundler.stores.store import DEFAULT_NAME
-from bundler.stores.whole_files import push_files
 
 if TYPE_CHECKING:
     import argparse

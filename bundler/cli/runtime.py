@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.images.verifiers import write_verifier, write_wheel
+from bundler.images.standalone_verifier import write_verifier, write_wheel
 from bundler.runtime.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.outputs import read_bytes, write_bytes
 from bundler.runtime.errors import UsageError
 from bundler.runtime.keys import VARIABLE, parse_keys, read_keys
-from bundler.signing.signing import accept, payload_of, sign
+from bundler.signing.signatures import accept, payload_of, sign
+from bundler.small_files import read_bytes, write_bytes
 
 if TYPE_CHECKING:
     import argparse
 
     from bundler.runtime.keys import Key
-    from bundler.signing.signing import Signed
+    from bundler.signing.signatures import Signed
 
 HELP = "sign the digest of a bundle with a key file or a vault; the signature travels with the bundle"
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from bundler.stores.as_file import Moved
     from bundler.stores.copying import Copied
     from bundler.stores.store import Store
-    from bundler.stores.whole_files import Moved
 
 URL_HELP = "a path, oci-archive:FILE.tar, oci://…, az://…, s3://… or gs://…, and :NAME or @sha256:… (default: latest)"
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from urllib3.exceptions import HTTPError
 
-from bundler.caching.caches import unwritable
-from bundler.fetching.indexes import redacted
-from bundler.fetching.transport import Hiccup, classified
+from bundler.caching.build_cache import unwritable
+from bundler.fetching.http_transport import Hiccup, classified
+from bundler.fetching.index_options import redacted
 from bundler.runtime.errors import BundleError, ContentError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
-    from bundler.fetching.transport import Transport
+    from bundler.fetching.http_transport import Transport
     from bundler.locks import Pin
     from bundler.reporters import Reporter
 

@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from bundler.fetching.connections import Sockets
+from bundler.fetching.cancellable_connections import Sockets
 from bundler.fetching.downloads import CHUNK, Download, Patience
-from bundler.fetching.transport import Transport
+from bundler.fetching.http_transport import Transport
 from bundler.runtime.errors import BundleError, ContentError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
     from concurrent.futures import Future
 
-    from bundler.caching.caches import Cache
-    from bundler.fetching.indexes import IndexOptions
+    from bundler.caching.build_cache import Cache
+    from bundler.fetching.index_options import IndexOptions
     from bundler.locks import Pin
     from bundler.reporters import Reporter
 

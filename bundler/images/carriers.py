@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bundler.archives.zips import LIMIT, ZipWriter, zip_size
+from bundler.archives.zip_writer import LIMIT, ZipWriter, zip_size
 from bundler.runtime.carriers import LAYOUT, Carrier, Member, member_of, open_carrier
 from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, Descriptor
 from bundler.runtime.errors import BundleError, ContentError
@@ -29,7 +29,7 @@ from bundler.runtime.trees import write_tree
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bundler.images.images import Image
+    from bundler.images.oci_image import Image
     from bundler.runtime.zstd import Decoder
 
 Format = Literal["pyz", "packed", "tree"]

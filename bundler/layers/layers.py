@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import zstandard
 from packaging.requirements import InvalidRequirement, Requirement
 
-from bundler.layers.layer_contents import LayerContents
+from bundler.layers.layer_files import LayerContents
 from bundler.layers.packing import BuiltLayer, Packed, Packer
 from bundler.runtime.documents import MAX_DOCUMENT, MAX_FRAME, MAX_LAYERS, Descriptor, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError, UsageError
@@ -25,14 +25,14 @@ from bundler.targets import UNKNOWN_MARKERS, depends_on_the_unknown
 from bundler.version import __version__
 from bundler.wheels.allowances import Allowances
 from bundler.wheels.entry_points import scripts_of
-from bundler.wheels.wheels import Wheel
+from bundler.wheels.wheel_reader import Wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from bundler.caching.caches import Cache
+    from bundler.caching.build_cache import Cache
     from bundler.layers.bytecode import Compiler
     from bundler.layers.packing import Shared
     from bundler.locks import Pin

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import zstandard
 
-from bundler.archives.tars import FrameWriter, tar_header
+from bundler.archives.tar_writer import FrameWriter, tar_header
 from bundler.runtime.documents import MAX_FRAME, ZSTD_LAYER_TYPE, Descriptor, File, Frame
 from bundler.runtime.errors import ContentError
 from bundler.runtime.zstd import check_frame

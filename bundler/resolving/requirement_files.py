@@ -1,6 +1,6 @@
 """Requirement files → their requirement lines, with the hashes they demand and where they stand.
 
-uv reads the files itself for resolution. It ignores the hashes in them, which are enforced here (``resolve``).
+uv reads the files itself for resolution. It ignores the hashes in them, which are enforced here (``resolver``).
 * Read are ``-r`` and ``-c`` (relative to the file), comments, continued lines, ``${VARIABLE}``, ``--hash`` and
   ``--require-hashes``; other options are uv's concern.
 * A line that can never become a wheel is refused with file and line: editables, repositories, directories, source
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
 
-from bundler.fetching.indexes import redacted_text
-from bundler.outputs import read_text
+from bundler.fetching.index_options import redacted_text
 from bundler.runtime.errors import BundleError, ContentError, UsageError
+from bundler.small_files import read_text
 from bundler.targets import UNKNOWN_MARKERS, compatibility_tags, marker_environment
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from bundler.outputs import read_bytes
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.runtime.keys import parse_key
+from bundler.small_files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

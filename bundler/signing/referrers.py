@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.archives.zips import LIMIT, ZipWriter, zip_size
+from bundler.archives.zip_writer import LIMIT, ZipWriter, zip_size
 from bundler.images.carriers import index_json
 from bundler.runtime.carriers import Pyz
 from bundler.runtime.documents import MANIFEST_TYPE, Descriptor, digest_of, to_json

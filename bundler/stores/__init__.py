@@ -1,10 +1,10 @@
 """Where bundles are kept by digest: one protocol (``store.py``), one file for each medium, and ``open_store``.
 
-    path, file:///dir                       an OCI image layout in a directory           layouts.py
-    path of a .pyz or packed directory      a bundle, to be read from                    bundles.py
-    oci-archive:FILE.tar                    an OCI image layout in a tar                 archives.py
+    path, file:///dir                       an OCI image layout in a directory           oci_layouts.py
+    path of a .pyz or packed directory      a bundle, to be read from                    bundle_files.py
+    oci-archive:FILE.tar                    an OCI image layout in a tar                 oci_archives.py
     oci://registry/repository               a registry                                   registries.py
-    az:// s3:// gs:// https://….blob.…      an object store (the extra ``objects``)      objects.py
+    az:// s3:// gs:// https://….blob.…      an object store (the extra ``objects``)      object_stores.py
 
 Behind each may follow ``:NAME`` or ``@sha256:…``; the default is the name ``latest``.
 """

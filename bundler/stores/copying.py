@@ -16,10 +16,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundler.fetching.transport import Hiccup
+from bundler.fetching.http_transport import Hiccup
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, TrustError, UsageError
-from bundler.stores.contents import Blob, is_digest, read_links
+from bundler.stores.blobs import Blob, is_digest, read_links
 from bundler.stores.retries import Patience
 from bundler.stores.store import DEFAULT_NAME
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import TypeVar
 
-    from bundler.stores.contents import Links
+    from bundler.stores.blobs import Links
     from bundler.stores.store import Store
 
     T = TypeVar("T")

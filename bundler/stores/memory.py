@@ -7,13 +7,13 @@ import time
 from typing import TYPE_CHECKING
 
 from bundler.runtime.documents import MANIFEST_TYPE
-from bundler.stores.contents import CHUNK, Blob, checked, is_digest
+from bundler.stores.blobs import CHUNK, Blob, checked, is_digest
 from bundler.stores.store import Held, Store
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator
 
-    from bundler.stores.contents import Reader
+    from bundler.stores.blobs import Reader
 
 
 class MemoryStore(Store):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import obstore
 from obstore.exceptions import BaseError
 
-from bundler.fetching.indexes import redacted, redacted_text
-from bundler.fetching.transport import Hiccup
+from bundler.fetching.http_transport import Hiccup
+from bundler.fetching.index_options import redacted, redacted_text
 from bundler.runtime.errors import BundleError, ContentError
-from bundler.stores.contents import CHUNK
+from bundler.stores.blobs import CHUNK
 from bundler.stores.object_logins import connect
-from bundler.stores.objects import ObjectsStore
+from bundler.stores.object_stores import ObjectsStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

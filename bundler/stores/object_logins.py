@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from bundler.fetching.indexes import redacted
+from bundler.fetching.index_options import redacted
 from bundler.runtime.errors import UsageError
 
 if TYPE_CHECKING:

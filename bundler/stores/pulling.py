@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from bundler.caching.file_locks import UNSUPPORTED, lock_file
 from bundler.images.carriers import check_output, write_carrier
-from bundler.images.images import Image
+from bundler.images.oci_image import Image
 from bundler.images.verification import verify
 from bundler.runtime.carriers import open_carrier
 from bundler.runtime.demands import Demands
@@ -27,11 +27,11 @@ from bundler.runtime.images import load_image
 from bundler.runtime.referrers import MAX_SIGNATURES
 from bundler.runtime.signatures import BUNDLE_TYPE, MAX_SIGNATURE, parse_signature
 from bundler.signing.referrers import attach
-from bundler.stores.bundles import BundleStore
-from bundler.stores.contents import CHUNK, is_digest, read_links
+from bundler.stores.blobs import CHUNK, is_digest, read_links
+from bundler.stores.bundle_documents import read_image
+from bundler.stores.bundle_files import BundleStore
 from bundler.stores.copying import Copied, copy
-from bundler.stores.layouts import LayoutStore
-from bundler.stores.reading import read_image
+from bundler.stores.oci_layouts import LayoutStore
 from bundler.stores.store import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from bundler.images.carriers import Format
     from bundler.reporters import Reporter
     from bundler.runtime.zstd import Decoder
-    from bundler.stores.contents import Blob
+    from bundler.stores.blobs import Blob
     from bundler.stores.copying import Options
     from bundler.stores.store import Store
 

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from bundler.fetching.credentials import split_login
-from bundler.fetching.indexes import redacted
-from bundler.fetching.transport import Hiccup
+from bundler.fetching.http_transport import Hiccup
+from bundler.fetching.index_options import redacted
 from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, Fields, digest_of, parse_json, to_json
 from bundler.runtime.errors import BundleError, UsageError
-from bundler.stores.contents import Blob, is_digest, wrong
+from bundler.stores.blobs import Blob, is_digest, wrong
 from bundler.stores.registry_client import Client
 from bundler.stores.registry_logins import DOCKER_HUB
 from bundler.stores.store import DEFAULT_NAME, Held, Store, check_name
@@ -33,7 +33,7 @@ from bundler.stores.store import DEFAULT_NAME, Held, Store, check_name
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Mapping
 
-    from bundler.stores.contents import Reader
+    from bundler.stores.blobs import Reader
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)

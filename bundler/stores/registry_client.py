@@ -19,10 +19,9 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from urllib3.exceptions import HTTPError
 
-from bundler.fetching.connections import Sockets
+from bundler.fetching.cancellable_connections import Sockets
 from bundler.fetching.credentials import Login, origin
-from bundler.fetching.indexes import IndexOptions, redacted, redacted_text
-from bundler.fetching.transport import (
+from bundler.fetching.http_transport import (
     MAX_REDIRECTS,
     REDIRECTS,
     Hiccup,
@@ -31,8 +30,9 @@ from bundler.fetching.transport import (
     classified,
     redirected,
 )
+from bundler.fetching.index_options import IndexOptions, redacted, redacted_text
 from bundler.runtime.errors import BundleError
-from bundler.stores.contents import CHUNK
+from bundler.stores.blobs import CHUNK
 from bundler.stores.registry_logins import IdentityToken, find_login
 
 if TYPE_CHECKING:

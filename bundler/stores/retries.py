@@ -11,7 +11,7 @@ from bundler.runtime.errors import BundleError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bundler.fetching.transport import Hiccup
+    from bundler.fetching.http_transport import Hiccup
 
 _LONGEST_PAUSE = 30.0
 _LONGEST_WAIT = 120.0

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Self
 
 from bundler.runtime.documents import parse_digest
 from bundler.runtime.errors import ContentError, UsageError
-from bundler.stores.contents import Blob, check_document, checked, is_digest
+from bundler.stores.blobs import Blob, check_document, checked, is_digest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator
 
-    from bundler.stores.contents import Reader
+    from bundler.stores.blobs import Reader
 
 # What the distribution specification allows a tag to be.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from bundler.fetching.indexes import redacted
+from bundler.fetching.index_options import redacted
 from bundler.runtime.errors import UsageError
-from bundler.stores.contents import is_digest
+from bundler.stores.blobs import is_digest
 from bundler.stores.store import DEFAULT_NAME, check_name
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def open_store(url: str, environ: Mapping[str, str]) -> tuple[Store, str]:
     if scheme in ("", "file"):
         return _open_path(_path_of(url) if scheme else url)
     if scheme == "oci-archive":
-        from bundler.stores.archives import ArchiveStore  # noqa: PLC0415 - media are imported when they are used
+        from bundler.stores.oci_archives import ArchiveStore  # noqa: PLC0415 - media are imported when they are used
 
         path, name = _split(url.removeprefix("oci-archive:").removeprefix("//"))
         return ArchiveStore(Path(path)), name
@@ -42,7 +42,7 @@ def open_store(url: str, environ: Mapping[str, str]) -> tuple[Store, str]:
 
         return open_registry(url, environ)
     if scheme in _OBJECTS or (scheme == "https" and _BLOB_HOST.fullmatch(urlsplit(url).hostname or "")):
-        from bundler.stores.objects import open_objects  # noqa: PLC0415
+        from bundler.stores.object_stores import open_objects  # noqa: PLC0415
 
         base, question, query = url.partition("?")
         base, name = _split(base)
@@ -58,8 +58,8 @@ def _path_of(url: str) -> str:
 
 
 def _open_path(text: str) -> tuple[Store, str]:
-    from bundler.stores.bundles import BundleStore  # noqa: PLC0415
-    from bundler.stores.layouts import LayoutStore  # noqa: PLC0415
+    from bundler.stores.bundle_files import BundleStore  # noqa: PLC0415
+    from bundler.stores.oci_layouts import LayoutStore  # noqa: PLC0415
 
     # A path that is there is what it is, colon or not.
     path, name = (text, DEFAULT_NAME) if Path(text).exists() else _split(text)

@@ -12,7 +12,7 @@ import keyword
 import re
 from typing import TYPE_CHECKING
 
-from bundler.archives.paths import fault_of_name
+from bundler.archives.portable_paths import fault_of_name
 from bundler.runtime.errors import ContentError
 
 if TYPE_CHECKING:

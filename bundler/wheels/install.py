@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundler.archives.paths import folded
+from bundler.archives.portable_paths import folded
 from bundler.runtime.errors import ContentError
 from bundler.runtime.indexes import directories_of
 from bundler.runtime.sites import SITE_PACKAGES
@@ -26,7 +26,7 @@ from bundler.wheels.records import record_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bundler.wheels.wheels import Entry, Wheel
+    from bundler.wheels.wheel_reader import Entry, Wheel
 
 __all__ = ["TreeFile", "chunks_of", "files_of", "record_text"]
 

@@ -22,7 +22,7 @@ from interpreters import target_of
 from wheel_factory import make_wheel, pin_of
 
 from bundler.locks import Lock
-from bundler.stores.layouts import LayoutStore
+from bundler.stores.oci_layouts import LayoutStore
 
 pytestmark = pytest.mark.slow
 

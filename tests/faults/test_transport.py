@@ -16,7 +16,7 @@ from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError
 from bundler.stores import open_store, registry_client
-from bundler.stores.bundles import BundleStore
+from bundler.stores.bundle_files import BundleStore
 from bundler.stores.copying import Options, copy
 from bundler.stores.pulling import pull
 

@@ -13,7 +13,7 @@ from image_factory import make_image
 from test_archives import ACCEPTED, REFUSED
 from wheel_factory import Part, record_line, zip_of
 
-from bundler.archives.tars import END, padding, tar_header
+from bundler.archives.tar_writer import END, padding, tar_header
 from bundler.images.carriers import write_carrier
 from bundler.runtime.documents import to_json
 from bundler.runtime.targets import Target

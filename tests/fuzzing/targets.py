@@ -37,10 +37,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from wheel_factory import Part, make_wheel, pin_of, zip_of
 
-from bundler.archives.archives import Archive
-from bundler.archives.paths import fault_of_name, folded
+from bundler.archives.portable_paths import fault_of_name, folded
 from bundler.archives.tar_reader import read_tar
-from bundler.archives.tars import END, FrameWriter, tar_header
+from bundler.archives.tar_writer import END, FrameWriter, tar_header
+from bundler.archives.zip_reader import Archive
 from bundler.layers.layers import check_requirements
 from bundler.locks import Lock
 from bundler.runtime.carriers import Member, open_carrier
@@ -57,7 +57,7 @@ from bundler.wheels.entry_points import launcher, parse_entry_points, scripts_of
 from bundler.wheels.install import chunks_of, files_of
 from bundler.wheels.records import parse_record
 from bundler.wheels.startup_code import check_startup_code
-from bundler.wheels.wheels import Wheel
+from bundler.wheels.wheel_reader import Wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

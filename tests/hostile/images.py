@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import zstandard
 
-from bundler.archives.tars import END, padding, tar_header
-from bundler.images.images import _gzip, _tar_of_documents
+from bundler.archives.tar_writer import END, padding, tar_header
+from bundler.images.oci_image import _gzip, _tar_of_documents
 from bundler.runtime.carriers import LAYOUT
 from bundler.runtime.documents import (
     CONFIG_TYPE,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import zstandard
 from hostile.images import DIRECTORY, PLAIN, A, B, Listed, compress
 
-from bundler.archives.tars import END, padding, tar_header
+from bundler.archives.tar_writer import END, padding, tar_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable

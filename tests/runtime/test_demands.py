@@ -20,7 +20,7 @@ from bundler.runtime.demands import Demands, demands_of
 from bundler.runtime.errors import UsageError
 from bundler.runtime.verifying import verify
 from bundler.signing.private_keys import PrivateKey
-from bundler.signing.signing import sign
+from bundler.signing.signatures import sign
 
 FORMS = {"pyz": "deps.pyz", "packed": "packed", "tree": "tree"}
 OTHER = ec.derive_private_key(0xBAD, ec.SECP256R1())

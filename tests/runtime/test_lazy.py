@@ -18,8 +18,8 @@ from image_factory import make_image, make_layer
 from interpreters import python, target_of
 
 from bundler.images.carriers import write_carrier
-from bundler.images.images import assemble
 from bundler.images.launch import launch_files
+from bundler.images.oci_image import assemble
 from bundler.layers.packing import decode
 
 RANDOM = random.Random(7)

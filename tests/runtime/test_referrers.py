@@ -22,7 +22,7 @@ from bundler.runtime.documents import MANIFEST_TYPE, Descriptor
 from bundler.runtime.errors import BundleError, ContentError, TrustError
 from bundler.runtime.verifying import verify
 from bundler.signing.private_keys import PrivateKey
-from bundler.signing.signing import sign
+from bundler.signing.signatures import sign
 
 MINE = PrivateKey(public=key_of(PRIVATE), private=PRIVATE)
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 
 from bundler.runtime.documents import CONFIG_TYPE, MANIFEST_TYPE, ZSTD_LAYER_TYPE, to_json
-from bundler.stores.contents import Blob
+from bundler.stores.blobs import Blob
 
 SIGNATURE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"

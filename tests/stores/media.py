@@ -11,8 +11,8 @@ import google_server
 import registry_server
 
 from bundler.stores import open_store
-from bundler.stores.layouts import LayoutStore
 from bundler.stores.memory import MemoryStore
+from bundler.stores.oci_layouts import LayoutStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

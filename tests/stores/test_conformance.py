@@ -10,7 +10,7 @@ from contents_factory import blob_of, make_image, make_referrer, random_bytes, r
 
 from bundler.runtime.documents import ZSTD_LAYER_TYPE
 from bundler.runtime.errors import ContentError
-from bundler.stores.contents import Blob
+from bundler.stores.blobs import Blob
 
 
 def content(store, blob, offset=0):

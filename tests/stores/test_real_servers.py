@@ -27,10 +27,10 @@ from image_factory import make_image
 from interpreters import python
 
 from bundler.images.carriers import write_carrier
-from bundler.images.verifiers import write_verifier
+from bundler.images.standalone_verifier import write_verifier
 from bundler.layers.packing import decode
 from bundler.stores import open_store
-from bundler.stores.reading import read_image
+from bundler.stores.bundle_documents import read_image
 
 pytestmark = pytest.mark.slow
 KIB = 1024
@@ -114,7 +114,7 @@ def test_killed_twenty_times_the_next_push_completes_and_no_name_ever_led_nowher
 
 
 def blobs_of(image):
-    from bundler.stores.contents import Blob
+    from bundler.stores.blobs import Blob
 
     return [Blob(digest=item.digest, size=item.size, media_type=item.media_type) for item in image.manifest.layers]
 

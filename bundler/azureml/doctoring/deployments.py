@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.outputs import read_text
 from bundler.runtime.errors import UsageError
+from bundler.small_files import read_text
 from bundler.targets import PRESETS
 
 if TYPE_CHECKING:

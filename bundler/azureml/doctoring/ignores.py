@@ -17,8 +17,8 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundler.outputs import read_text
 from bundler.runtime.errors import UsageError
+from bundler.small_files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from bundler.azureml.doctoring.findings import Finding, some
 from bundler.azureml.doctoring.ignores import append_command
-from bundler.azureml.doctoring.packages import distributions_in
+from bundler.azureml.doctoring.installed_packages import distributions_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """What an image has already → a baseline: its packages with their versions and, where known, their requirements.
 
 * Read are the output of ``pip freeze``, ``pip list --format=json`` and ``pip inspect``, and a live interpreter, which
-  is asked. Only the last two know requirements; ``core_metadata`` completes the others.
+  is asked. Only the last two know requirements; ``baseline_requirements`` completes the others.
 * Lenient, as these are no documents of ours, but never silent: what is not understood is a note, and a package whose
   version or requirements are not known is one that says so.
 """
@@ -28,8 +28,8 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from bundler.fetching.indexes import redacted_text
-from bundler.resolving.baseline import installed
+from bundler.fetching.index_options import redacted_text
+from bundler.resolving.baseline import list_installed
 from bundler.runtime.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def parse_baseline(data: bytes, where: str) -> Baseline:
 
 def ask_interpreter(path: Path) -> Baseline:
     """Return what the interpreter at *path* has, apart from what ``PYTHONPATH`` adds."""
-    code = Path(installed.__file__).read_text(encoding="utf-8")
+    code = Path(list_installed.__file__).read_text(encoding="utf-8")
     try:
         answer = subprocess.run(
             [path, "-I", "-c", code], capture_output=True, check=False, timeout=_PATIENCE, stdin=subprocess.DEVNULL
@@ -253,7 +253,7 @@ def _read_inspection(document: dict[str, Any]) -> Iterator[Installed | str]:
 
 
 def _from_metadata(item: Mapping[str, str | None]) -> Installed | str:
-    """Return what *item*, which ``installed`` has printed, says."""
+    """Return what *item*, which ``list_installed`` has printed, says."""
     headers = email.parser.HeaderParser().parsestr(item["headers"] or "")
     name, version = headers["Name"], headers["Version"]
     if not name or not version:

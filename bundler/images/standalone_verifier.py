@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from wheel.wheelfile import WheelFile
 
 import bundler.runtime
-from bundler.archives.zips import ZipWriter
+from bundler.archives.zip_writer import ZipWriter
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.runtime.places import Staging
 from bundler.version import __version__

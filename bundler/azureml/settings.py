@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from bundler.azureml.doctoring.ignores import governing, keeping
-from bundler.outputs import read_text, write_text
 from bundler.runtime.errors import UsageError
+from bundler.small_files import read_text, write_text
 
 LIB_PATH = "AZUREML_EXTRA_PYTHON_LIB_PATH"
 REQUIREMENTS_TXT = "AZUREML_EXTRA_REQUIREMENTS_TXT"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from bundler.azureml.doctoring.deployments import CONDA, LIBRARY, REQUIREMENTS, Deployment
 from bundler.azureml.doctoring.directories import packages_of
 from bundler.azureml.doctoring.findings import Finding
-from bundler.azureml.doctoring.variables import app_root
+from bundler.azureml.doctoring.setting_names import app_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

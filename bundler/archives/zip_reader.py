@@ -5,7 +5,7 @@ Not ``zipfile``, which opens almost anything and differs between versions. Rules
 * A3, A4: the structure is exact; see ``zip_headers``.
 * A5: no two names that are the same somewhere, none that is another's directory.
 * A6: sizes and CRC are as declared, and a deflate stream ends where its bytes end.
-* A7, A8, A13: names are plain relative paths (see ``paths``), modes those of regular files.
+* A7, A8, A13: names are plain relative paths (see ``portable_paths``), modes those of regular files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from bundler.archives.paths import fault_of_name, folded
+from bundler.archives.portable_paths import fault_of_name, folded
 from bundler.archives.zip_headers import DEFLATED, UTF8_FLAG, Entry, Source, read_entries
 
 if TYPE_CHECKING:

@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import parse_wheel_filename
 
-from bundler.fetching.connections import Sockets
-from bundler.fetching.remote_files import RemoteFile, get
-from bundler.fetching.transport import Transport
+from bundler.fetching.cancellable_connections import Sockets
+from bundler.fetching.http_transport import Transport
+from bundler.fetching.range_requests import RemoteFile, get
 from bundler.locks import place_of
 from bundler.resolving.baseline.baselines import Installed, requires_of
-from bundler.resolving.resolve import find_wheels
+from bundler.resolving.resolver import find_wheels
 from bundler.runtime.errors import BundleError
 from bundler.targets import compatibility_tags
-from bundler.wheels.wheels import MAX_METADATA
+from bundler.wheels.wheel_reader import MAX_METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from packaging.pylock import Package, PackageWheel
     from packaging.utils import NormalizedName
 
-    from bundler.caching.caches import Cache
-    from bundler.fetching.indexes import IndexOptions
+    from bundler.caching.build_cache import Cache
+    from bundler.fetching.index_options import IndexOptions
     from bundler.resolving.baseline.baselines import Baseline
     from bundler.runtime.targets import Target
 

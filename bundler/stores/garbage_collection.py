@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from bundler.reporters import Reporter
 from bundler.runtime.documents import MAX_DOCUMENT, Fields, parse_json
 from bundler.runtime.errors import ContentError
-from bundler.stores.contents import Blob, read_links
-from bundler.stores.reading import patiently
+from bundler.stores.blobs import Blob, read_links
+from bundler.stores.bundle_documents import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

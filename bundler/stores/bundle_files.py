@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NoReturn
 from bundler.runtime.carriers import open_carrier
 from bundler.runtime.documents import MAX_DOCUMENT, Fields, parse_json
 from bundler.runtime.errors import ContentError, UsageError
-from bundler.stores.contents import CHUNK, Blob, is_digest, read_links
+from bundler.stores.blobs import CHUNK, Blob, is_digest, read_links
 from bundler.stores.store import DEFAULT_NAME, Held, Store
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator
     from pathlib import Path
 
-    from bundler.stores.contents import Reader
+    from bundler.stores.blobs import Reader
 
 
 class BundleStore(Store):

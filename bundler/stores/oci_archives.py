@@ -13,19 +13,19 @@ import tarfile
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from bundler.archives.tars import END, padding, tar_header
+from bundler.archives.tar_writer import END, padding, tar_header
 from bundler.runtime.carriers import LAYOUT, Member
 from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, MAX_DOCUMENT, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError, UsageError
-from bundler.stores.contents import CHUNK, Blob, checked, is_digest, read_links
-from bundler.stores.layouts import REF_NAME
+from bundler.stores.blobs import CHUNK, Blob, checked, is_digest, read_links
+from bundler.stores.oci_layouts import REF_NAME
 from bundler.stores.store import DEFAULT_NAME, Held, Store
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator
     from pathlib import Path
 
-    from bundler.stores.contents import Reader
+    from bundler.stores.blobs import Reader
 
 _PREFIX = "blobs/sha256/"
 

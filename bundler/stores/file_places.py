@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-from bundler.archives.paths import fault_of_name
-from bundler.fetching.indexes import redacted
+from bundler.archives.portable_paths import fault_of_name
+from bundler.fetching.index_options import redacted
 from bundler.runtime.errors import BundleError, ContentError, UsageError
-from bundler.stores.contents import CHUNK
+from bundler.stores.blobs import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

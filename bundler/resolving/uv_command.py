@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import uv
 
-from bundler.fetching.indexes import redacted_text
-from bundler.resolving.explanations import Unsolved
+from bundler.fetching.index_options import redacted_text
+from bundler.resolving.resolver_errors import Unsolved
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bundler.fetching.indexes import IndexOptions
+    from bundler.fetching.index_options import IndexOptions
 
 # Of our environment, uv gets all but what would change its answer.
 _DROPPED = ("UV_", "PIP_", "VIRTUAL_ENV", "CONDA_")

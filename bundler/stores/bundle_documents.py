@@ -12,10 +12,10 @@ import tempfile
 import time
 from typing import TYPE_CHECKING
 
-from bundler.fetching.transport import Hiccup
+from bundler.fetching.http_transport import Hiccup
 from bundler.runtime.carriers import Carrier, Member
 from bundler.runtime.images import load_image
-from bundler.stores.contents import checked, read_links
+from bundler.stores.blobs import checked, read_links
 from bundler.stores.retries import Patience
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from bundler.runtime.images import Image
-    from bundler.stores.contents import Blob
+    from bundler.stores.blobs import Blob
     from bundler.stores.store import Store
 
     T = TypeVar("T")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from urllib3.exceptions import HTTPError
 
-from bundler.fetching.indexes import redacted
-from bundler.fetching.transport import Hiccup
+from bundler.fetching.http_transport import Hiccup
+from bundler.fetching.index_options import redacted
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
-    from bundler.fetching.transport import Transport
+    from bundler.fetching.http_transport import Transport
 
 BLOCK = 64 << 10
 LARGEST = 64 << 20

@@ -11,7 +11,7 @@ import hashlib
 from posixpath import splitext
 from typing import TYPE_CHECKING
 
-from bundler.archives.paths import folded
+from bundler.archives.portable_paths import folded
 from bundler.runtime.errors import BundleError, ContentError
 from bundler.runtime.indexes import directories_of
 from bundler.runtime.sites import top_level_of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bundler.runtime.targets import Target
     from bundler.wheels.allowances import Allowances
     from bundler.wheels.install import TreeFile
-    from bundler.wheels.wheels import Wheel
+    from bundler.wheels.wheel_reader import Wheel
 
 MAX_SOURCE = 16 << 20
 BATCH = 64  # sources compiled together; the bytes of the .pyc depend on it

@@ -29,9 +29,9 @@ from urllib3.exceptions import (
 )
 from urllib3.util import Retry
 
-from bundler.fetching.connections import pool_manager
+from bundler.fetching.cancellable_connections import pool_manager
 from bundler.fetching.credentials import DEFAULT_PORTS, Credentials, origin, split_login
-from bundler.fetching.indexes import redacted
+from bundler.fetching.index_options import redacted
 from bundler.fetching.proxies import proxy_for
 from bundler.runtime.errors import BundleError
 
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse, PoolManager
 
-    from bundler.fetching.connections import Sockets
+    from bundler.fetching.cancellable_connections import Sockets
     from bundler.fetching.credentials import Login
-    from bundler.fetching.indexes import IndexOptions
+    from bundler.fetching.index_options import IndexOptions
 
 MAX_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bundler.stores.bundle_documents import patiently, read_image
 from bundler.stores.copying import find
-from bundler.stores.reading import patiently, read_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

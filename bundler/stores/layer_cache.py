@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from bundler.layers.packing import Given
 from bundler.runtime.documents import MANIFEST_TYPE, Descriptor, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError
-from bundler.stores.contents import CHUNK, Blob, checked
-from bundler.stores.reading import patiently
+from bundler.stores.blobs import CHUNK, Blob, checked
+from bundler.stores.bundle_documents import patiently
 from bundler.stores.retries import Patience
 
 if TYPE_CHECKING:

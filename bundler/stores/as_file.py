@@ -19,15 +19,15 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundler.archives.paths import fault_of_name
+from bundler.archives.portable_paths import fault_of_name
 from bundler.images.verification import verify
 from bundler.reporters import Reporter
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, TrustError, UsageError
 from bundler.runtime.places import exchange, remove_tree
-from bundler.stores.contents import CHUNK, Blob, is_digest
-from bundler.stores.parts import receive
-from bundler.stores.reading import patiently
+from bundler.stores.blobs import CHUNK, Blob, is_digest
+from bundler.stores.bundle_documents import patiently
+from bundler.stores.partial_blobs import receive
 from bundler.wheelhouses import REQUIREMENTS, WHEELS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundler.runtime.zstd import Decoder
-    from bundler.stores.files import Files
+    from bundler.stores.file_places import Files
 
 SUFFIX = ".sha256"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)", re.ASCII)

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 from bundler.fetching.fetch import fetch
 from bundler.reporters import Reporter
-from bundler.resolving.explanations import NoWheelError
-from bundler.resolving.resolve import resolve
+from bundler.resolving.resolver import resolve
+from bundler.resolving.resolver_errors import NoWheelError
 from bundler.runtime.errors import BundleError, ContentError, TargetError
-from bundler.wheels.wheels import Wheel
+from bundler.wheels.wheel_reader import Wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bundler.caching.caches import Cache
-    from bundler.fetching.indexes import IndexOptions
+    from bundler.caching.build_cache import Cache
+    from bundler.fetching.index_options import IndexOptions
     from bundler.runtime.targets import Target
 
 PINS = Path(__file__).with_name("decoder.txt")

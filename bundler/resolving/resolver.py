@@ -25,10 +25,10 @@ import tomli_w
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from bundler.locks import Lock, applicable, parse_pylock, select_pins
-from bundler.resolving.coexistence import InTheWay
-from bundler.resolving.explanations import Unsolved, explained
+from bundler.resolving.baseline_constraints import InTheWay
 from bundler.resolving.requirement_files import HashDemands, parse_line, read_requirement_files
-from bundler.resolving.uv_commands import index_arguments, index_file, run_uv, uv_environment, written
+from bundler.resolving.resolver_errors import Unsolved, explained
+from bundler.resolving.uv_command import index_arguments, index_file, run_uv, uv_environment, written
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.targets import compatibility_tags
 
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from bundler.fetching.indexes import IndexOptions
+    from bundler.fetching.index_options import IndexOptions
     from bundler.locks import Pin, Provided
     from bundler.reporters import Reporter
-    from bundler.resolving.coexistence import Addition, Coexistence
+    from bundler.resolving.baseline_constraints import Addition, Coexistence
     from bundler.runtime.targets import Target
 
 _KNOWN_GLIBC = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from bundler.archives.tars import END, padding, tar_header
-from bundler.layers.layer_contents import conflict
+from bundler.archives.tar_writer import END, padding, tar_header
+from bundler.layers.layer_files import conflict
 from bundler.runtime.documents import (
     CONFIG_TYPE,
     GZIP_LAYER_TYPE,

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 from bundler.caching.file_locks import UNSUPPORTED, lock_file
 from bundler.runtime.errors import BundleError, ContentError
-from bundler.stores.contents import CHUNK, checked
+from bundler.stores.blobs import CHUNK, checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedRandom
     from pathlib import Path
 
-    from bundler.stores.contents import Blob, Reader
+    from bundler.stores.blobs import Blob, Reader
 
 _PAUSE = 0.1
 

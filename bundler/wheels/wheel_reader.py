@@ -20,7 +20,7 @@ from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from bundler.archives.archives import Archive
+from bundler.archives.zip_reader import Archive
 from bundler.runtime.errors import ContentError, Faults, printable
 from bundler.wheels.allowances import Allowances, remedy
 from bundler.wheels.entry_points import parse_entry_points

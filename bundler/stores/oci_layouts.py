@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.caching.file_locks import locked
-from bundler.outputs import write_bytes
 from bundler.runtime.carriers import LAYOUT
 from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, MAX_DOCUMENT, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError, UsageError
-from bundler.stores.contents import CHUNK, Blob, is_digest, read_links
-from bundler.stores.parts import receive
+from bundler.small_files import write_bytes
+from bundler.stores.blobs import CHUNK, Blob, is_digest, read_links
+from bundler.stores.partial_blobs import receive
 from bundler.stores.store import DEFAULT_NAME, Held, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator
 
-    from bundler.stores.contents import Reader
+    from bundler.stores.blobs import Reader
 
 REF_NAME = "org.opencontainers.image.ref.name"
 _MAX_INDEX = 16 * MAX_DOCUMENT

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from bundler.locks import Provided, applicable
 from bundler.resolving.baseline.conflicts import Demand, Member, demands, members
-from bundler.resolving.baseline.stubs import write_stubs
-from bundler.resolving.explanations import Unsolved
+from bundler.resolving.baseline.metadata_only_wheels import write_stubs
+from bundler.resolving.resolver_errors import Unsolved
 from bundler.runtime.errors import BundleError
 from bundler.targets import marker_environment
 

@@ -26,11 +26,11 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
-from bundler.fetching.indexes import redacted, redacted_text
-from bundler.fetching.transport import Hiccup
+from bundler.fetching.http_transport import Hiccup
+from bundler.fetching.index_options import redacted, redacted_text
 from bundler.runtime.documents import MANIFEST_TYPE, MAX_DOCUMENT, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError
-from bundler.stores.contents import CHUNK, Blob, checked, is_digest
+from bundler.stores.blobs import CHUNK, Blob, checked, is_digest
 from bundler.stores.object_logins import connect
 from bundler.stores.store import Held, Store
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore
 
-    from bundler.stores.contents import Reader
+    from bundler.stores.blobs import Reader
 
     T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bundler.fetching.indexes import redacted
+from bundler.fetching.index_options import redacted
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from bundler.fetching.indexes import IndexOptions
+    from bundler.fetching.index_options import IndexOptions
     from bundler.runtime.targets import Target
 
 # From what is sure to what is only said somewhere in a chain of reasons.
