@@ -1,8 +1,6 @@
-"""A lock → a wheelhouse: ``wheels/`` and a ``requirements.txt`` that the image's own pip installs with no network.
+"""A lock → a wheelhouse: wheels and a ``requirements.txt`` that the image's own pip installs with no network.
 
 * Every wheel passes the same rules as for a bundle, and arrives byte for byte.
-* ``requirements.txt`` names each by version and sha256, and no index: pip takes these wheels or none. Its own sha256
-  is the digest of the wheelhouse.
 * It is the slow way: pip unpacks and compiles at every start of a container, and verifies the wheels, not the files.
 """
 
@@ -23,13 +21,11 @@ from bundler.wheels.allowances import Allowances
 from bundler.wheels.install import chunks_of, files_of
 from bundler.wheels.startup_code import check_startup_code
 from bundler.wheels.wheel_reader import Wheel
+from bundler.wheels.wheelhouse_layout import REQUIREMENTS, WHEELS, is_wheelhouse, requirements_text
 
 if TYPE_CHECKING:
     from bundler.create import Options
     from bundler.locks import Lock, Pin
-
-REQUIREMENTS = "requirements.txt"
-WHEELS = "wheels"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +68,6 @@ def create_wheelhouse(
     return Wheelhouse(path=out, size=size + len(text.encode()), digest=digest, lock=locked)
 
 
-def requirements_text(locked: Lock) -> str:
-    """Return the ``requirements.txt`` that installs *locked* from the directory beside it, and from nowhere else."""
-    lines = [f"# For {locked.target}. Needs no index: the wheels lie beside this file.", "--no-index"]
-    lines += [f"--find-links {WHEELS}", "--only-binary :all:", "--require-hashes"]
-    lines += [f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}" for pin in locked.pins]
-    return "\n".join(lines) + "\n"
-
-
 def _must_replace(out: Path, *, force: bool) -> bool:
     parent = out.absolute().parent
     if not parent.is_dir():
@@ -88,7 +76,7 @@ def _must_replace(out: Path, *, force: bool) -> bool:
         return False
     if not force:
         raise BundleError(out, "exists already", hint="replace it with --force, or choose another name")
-    if not (out / REQUIREMENTS).is_file() or not (out / WHEELS).is_dir():
+    if not is_wheelhouse(out):
         raise BundleError(out, "is no wheelhouse, and stays", hint="remove it yourself, or choose another name")
     return True
 

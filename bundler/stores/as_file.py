@@ -28,7 +28,7 @@ from bundler.runtime.places import exchange, remove_tree
 from bundler.stores.blobs import CHUNK, Blob, is_digest
 from bundler.stores.bundle_documents import patiently
 from bundler.stores.partial_blobs import receive
-from bundler.wheelhouses import REQUIREMENTS, WHEELS
+from bundler.wheels.wheelhouse_layout import REQUIREMENTS, is_wheelhouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -123,7 +123,7 @@ def _files_of(path: Path) -> dict[str, Path]:
     """Return the files to move by their names below *path*; the name of a single file is empty."""
     if path.is_file():
         return {"": path}
-    if (path / REQUIREMENTS).is_file() and (path / WHEELS).is_dir():
+    if is_wheelhouse(path):
         return {f"{file.relative_to(path)}": file for file in sorted(path.rglob("*")) if file.is_file()}
     if not path.exists():
         raise BundleError(path, "does not exist", want="a .pyz or a wheelhouse")
@@ -245,7 +245,7 @@ def _publish(arrived: Path, out: Path) -> None:
     """Give what has *arrived* its name."""
     try:
         if out.is_dir() and not out.is_symlink():
-            if not (out / REQUIREMENTS).is_file() or not (out / WHEELS).is_dir():
+            if not is_wheelhouse(out):
                 hint = "remove it yourself, or choose another name"
                 raise BundleError(out, "is no wheelhouse, and stays", hint=hint)
             old = arrived
