@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import real_servers
+from support import real_servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

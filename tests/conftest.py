@@ -42,7 +42,7 @@ def cache(tmp_path):
 
     It is none that loads, so the runtime goes on to the system's libzstd.
     """
-    from interpreters import target_of
+    from support.interpreters import target_of
 
     from bundler.caching.build_cache import Cache
     from bundler.images.zstd_decoders import NAME, cache_key

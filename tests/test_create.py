@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from interpreters import python, target_of
-from wheel_factory import make_wheel, pin_of
+from support.interpreters import python, target_of
+from support.wheel_factory import make_wheel, pin_of
 
 from bundler.caching.build_cache import Cache
 from bundler.create import Options, create

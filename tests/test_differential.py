@@ -13,21 +13,21 @@ import tarfile
 from pathlib import Path
 
 import pytest
-import tools
 import zstandard
 from hostile import documents, zips
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from image_factory import make_image
 from installer import install
 from installer.destinations import SchemeDictionaryDestination
 from installer.sources import WheelFile
-from interpreters import VERSIONS, python
 from packaging.metadata import parse_email
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from test_archives import ACCEPTED
-from wheel_factory import make_wheel, pin_of
+from support import independent_readers
+from support.image_factory import make_image
+from support.interpreters import VERSIONS, python
+from support.small_zips import ACCEPTED
+from support.wheel_factory import make_wheel, pin_of
 
 from bundler.archives.zip_reader import Archive
 from bundler.caching.build_cache import Cache
@@ -50,7 +50,7 @@ def ours(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reader", tools.ZIP_READERS)
+@pytest.mark.parametrize("reader", independent_readers.ZIP_READERS)
 @pytest.mark.parametrize(
     "name", [name for name in [*ACCEPTED, *zips.ACCEPTED] if name != "no members"]
 )  # 7z calls that an error
@@ -59,7 +59,7 @@ def test_every_reader_finds_in_an_accepted_zip_what_we_find(name, reader, tmp_pa
     path.write_bytes({**ACCEPTED, **zips.ACCEPTED}[name])
     out = tmp_path / "out"
     out.mkdir()
-    assert tools.ZIP_READERS[reader](path, out) == ours(path)
+    assert independent_readers.ZIP_READERS[reader](path, out) == ours(path)
 
 
 CHANGES = st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=3)
@@ -79,7 +79,7 @@ def test_every_reader_finds_in_a_changed_zip_what_we_find_if_we_accept_it(tmp_pa
         wanted = ours(path)
     except BundleError:
         return
-    for reader, read in tools.ZIP_READERS.items():
+    for reader, read in independent_readers.ZIP_READERS.items():
         out = directory / reader
         out.mkdir()
         if wanted:
@@ -127,7 +127,7 @@ def compare_with_others(path, filename, found, directory):
         schemes = {name: str(directory / name) for name in ("purelib", "platlib", "headers", "scripts", "data")}
         schemes["platlib"] = schemes["purelib"]
         install(source, SchemeDictionaryDestination(schemes, "/usr/bin/python3", "posix"), {})
-    installed = tools.files_below(directory / "purelib")
+    installed = independent_readers.files_below(directory / "purelib")
     ignored = {f"{dist_info}/{name}" for name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")}
     # Not what we write anew, or leave out: shipped bytecode.
     wanted = {
@@ -188,7 +188,7 @@ def test_others_read_and_install_real_wheels_as_we_do(real_wheels, tmp_path):
         found = read_wheel(path, pin)
         compare_with_others(link, pin.filename, found, tmp_path / pin.name)
         with Archive.open(path) as archive:
-            assert tools.by_zipfile(path, tmp_path).keys() == archive.members.keys()
+            assert independent_readers.by_zipfile(path, tmp_path).keys() == archive.members.keys()
 
 
 @pytest.mark.network
@@ -212,7 +212,7 @@ def test_others_read_a_changed_real_wheel_as_we_do_if_we_accept_it(
         _, _, _, contents, _ = read_wheel(changed, pin)
     except BundleError:
         return
-    theirs = tools.by_zipfile(changed, changed.parent)
+    theirs = independent_readers.by_zipfile(changed, changed.parent)
     assert {name: theirs[name] for name in contents} == contents
     assert all(name.endswith(("RECORD", "RECORD.jws", "RECORD.p7s")) for name in theirs.keys() - contents.keys())
 
@@ -236,7 +236,7 @@ def layer(tmp_path_factory):
     directory = tmp_path_factory.mktemp("image")
     image = make_image(directory, FILES, frame_size=1 << 16)
     blob = image.blobs[image.manifest.layers[1].digest]
-    return image, blob, tools.run("zstd", "-d", "-c", blob)
+    return image, blob, independent_readers.run("zstd", "-d", "-c", blob)
 
 
 @pytest.mark.slow
@@ -246,7 +246,7 @@ def test_the_zstd_program_decodes_a_layer_as_we_do(layer):
     data, at, raw = Path(blob).read_bytes(), 0, 0
     for frame in image.manifest.layers[1].frames:
         one = data[at : at + frame.size]
-        decoded = tools.run("zstd", "-d", "-c", stdin=one)
+        decoded = independent_readers.run("zstd", "-d", "-c", stdin=one)
         assert decoded == tar[raw : raw + frame.raw] == zstandard.ZstdDecompressor().decompress(one)
         at, raw = at + frame.size, raw + frame.raw
     for file in image.tree.layers[0].files:
@@ -261,12 +261,12 @@ def test_other_programs_unpack_a_layer_as_we_do(layer, reader, tmp_path):
     path.write_bytes(tar)
     out.mkdir()
     if reader == "7z":
-        tools.run("7z", "x", "-y", "-ttar", f"-o{out}", path)
+        independent_readers.run("7z", "x", "-y", "-ttar", f"-o{out}", path)
     else:
-        tools.run(reader, "-x", "-p", "-f", path, "-C", out)
+        independent_readers.run(reader, "-x", "-p", "-f", path, "-C", out)
         assert (out / "bin/tool").stat().st_mode & 0o777 == 0o755
         assert (out / "site-packages/a.py").stat().st_mode & 0o777 == 0o644
-    assert tools.files_below(out) == FILES
+    assert independent_readers.files_below(out) == FILES
 
 
 @pytest.mark.slow
@@ -277,7 +277,7 @@ def test_tarfile_and_gzip_read_the_layers_as_we_do(layer):
     assert found == {file.path: file.offset for file in image.tree.layers[0].files}
     read = {}
     for descriptor in (image.manifest.layers[0], image.manifest.layers[-1]):
-        unzipped = tools.run("gzip", "-d", "-c", stdin=image.blobs[descriptor.digest])
+        unzipped = independent_readers.run("gzip", "-d", "-c", stdin=image.blobs[descriptor.digest])
         with tarfile.open(fileobj=io.BytesIO(unzipped)) as theirs:
             read.update((member.name, theirs.extractfile(member).read()) for member in theirs if member.isreg())
     assert read.pop(".bundle/tree.json") == image.tree.to_bytes()

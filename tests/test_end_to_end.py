@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import REQUIREMENTS, ROOT, bundle, create, without_network
-from interpreters import VERSIONS, python, target_of
+from support.commands import REQUIREMENTS, ROOT, bundle, create, without_network
+from support.interpreters import VERSIONS, python, target_of
 
 FIT = """
 import pandas, sklearn.ensemble, lightgbm, scipy.stats, numpy

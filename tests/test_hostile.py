@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from fuzzing.targets import check_error
 from hostile import carriers, documents, images, layers, wheels, zips
-from interpreters import target_of
-from wheel_factory import make_wheel, pin_of
+from support.interpreters import target_of
+from support.wheel_factory import make_wheel, pin_of
 
 from bundler.archives.zip_reader import Archive
 from bundler.images.verification import verify

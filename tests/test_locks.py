@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import tomli_w
-from baseline_factory import provided
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from support.baseline_factory import provided
 
 from bundler.locks import Lock, Pin
 from bundler.runtime.errors import BundleError, ContentError, UsageError

@@ -14,9 +14,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from commands import bundle
-from interpreters import python, target_of
-from wheel_factory import make_wheel, pin_of
+from support.commands import bundle
+from support.interpreters import python, target_of
+from support.wheel_factory import make_wheel, pin_of
 
 from bundler.create import Options, create
 from bundler.fetching.index_options import IndexOptions

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
-from image_factory import make_image
-from interpreters import python, target_of
-from signature_factory import PRIVATE, key_of, pem_of
+from support.image_factory import make_image
+from support.interpreters import python, target_of
+from support.signature_factory import PRIVATE, key_of, pem_of
 
 from bundler.caching.build_cache import Cache
 from bundler.fetching.index_options import IndexOptions

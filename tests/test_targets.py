@@ -6,8 +6,8 @@ import subprocess
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from interpreters import VERSIONS, python, target_of
 from packaging.markers import Marker, default_environment
+from support.interpreters import VERSIONS, python, target_of
 
 from bundler.runtime.errors import TargetError, UsageError
 from bundler.runtime.targets import Target, check

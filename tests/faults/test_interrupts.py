@@ -16,10 +16,10 @@ import sys
 import time
 
 import pytest
-from bundle_factory import contents_of, make_bundle
-from commands import bundle
-from interpreters import target_of
-from wheel_factory import make_wheel, pin_of
+from support.bundle_factory import contents_of, make_bundle
+from support.commands import bundle
+from support.interpreters import target_of
+from support.wheel_factory import make_wheel, pin_of
 
 from bundler.locks import Lock
 from bundler.stores.oci_layouts import LayoutStore

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from injection import SEEN, boot, calls, make, numbers_of, straced, temporaries
+from support.injection import SEEN, boot, calls, make, numbers_of, straced, temporaries
 
 from bundler.runtime.frames import in_parallel
 

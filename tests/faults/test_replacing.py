@@ -8,9 +8,9 @@ import signal
 import subprocess
 
 import pytest
-from image_factory import make_image
-from injection import CHANGING, READING, REMOVING, calls, numbers_of, remove, straced
-from interpreters import python, target_of
+from support.image_factory import make_image
+from support.injection import CHANGING, READING, REMOVING, calls, numbers_of, remove, straced
+from support.interpreters import python, target_of
 
 from bundler.images.carriers import write_carrier
 from bundler.layers.packing import decode

@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from injection import FORMS, SEEN, make
-from interpreters import python
+from support.injection import FORMS, SEEN, make
+from support.interpreters import python
 
 pytestmark = pytest.mark.slow
 

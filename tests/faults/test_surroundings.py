@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from injection import FORMS, SEEN, boot, listing, make, remove, straced, temporaries
-from interpreters import python
+from support.injection import FORMS, SEEN, boot, listing, make, remove, straced, temporaries
+from support.interpreters import python
 
 pytestmark = pytest.mark.slow
 

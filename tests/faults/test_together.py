@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from injection import SEEN, boot, listing, make, remove, temporaries
+from support.injection import SEEN, boot, listing, make, remove, temporaries
 
 pytestmark = pytest.mark.slow
 

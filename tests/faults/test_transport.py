@@ -1,6 +1,7 @@
 """D29: push to and pull from a registry over a network that breaks: right in the end, or a clear error and no name.
 
-The same for fetch is in ``tests/test_fetch.py``, for stores that break without a network in ``tests/test_copying.py``.
+The same for fetch is in ``tests/fetching/test_fetch.py``, for stores that break without a network in
+``tests/stores/test_copying.py``.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import time
 
 import pytest
-import registry_server
-from bundle_factory import contents_of, make_bundle
-from registry_server import break_upload, cut, lose_upload, other_length, redirect_to, status
+from support import registry_server
+from support.bundle_factory import contents_of, make_bundle
+from support.registry_server import break_upload, cut, lose_upload, other_length, redirect_to, status
 
 from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands

@@ -10,7 +10,7 @@ import shutil
 import signal
 
 import pytest
-from injection import (
+from support.injection import (
     CHANGING,
     FORMS,
     READING,

@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 
 import zstandard
-from image_factory import make_image
-from test_archives import ACCEPTED, REFUSED
-from wheel_factory import Part, record_line, zip_of
+from support.image_factory import make_image
+from support.small_zips import ACCEPTED, REFUSED
+from support.wheel_factory import Part, record_line, zip_of
 
 from bundler.archives.tar_writer import END, padding, tar_header
 from bundler.images.carriers import write_carrier

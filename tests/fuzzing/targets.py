@@ -35,7 +35,7 @@ from installer.records import parse_record_file
 from packaging.metadata import parse_email
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from wheel_factory import Part, make_wheel, pin_of, zip_of
+from support.wheel_factory import Part, make_wheel, pin_of, zip_of
 
 from bundler.archives.portable_paths import fault_of_name, folded
 from bundler.archives.tar_reader import read_tar

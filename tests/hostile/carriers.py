@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from wheel_factory import Part, deflate, zip_of
+from support.wheel_factory import Part, deflate, zip_of
 
 DATA = b'{"imageLayoutVersion":"1.0.0"}'
 NO_HEADER, TWO_HEADERS = "has a header that no bundle has", "two headers that differ"

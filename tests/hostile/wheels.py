@@ -1,4 +1,4 @@
-"""Wheels that must be refused, by rule and variant; ``test_wheels.py`` and ``test_install.py`` have the plain ones.
+"""Wheels that must be refused, by rule and variant; ``tests/wheels`` has the plain ones.
 
 A wheel is made by ``make_wheel`` with the arguments that a case gives; all of it is right but the one thing.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from wheel_factory import record_line
+from support.wheel_factory import record_line
 
 INFO, DATA = "demo-1.0.dist-info", "demo-1.0.data"
 SCRIPTS = "[console_scripts]\n"

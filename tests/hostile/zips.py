@@ -1,4 +1,4 @@
-"""Zips that must be refused, by rule and variant; ``tests/test_archives.py`` has the plain ones.
+"""Zips that must be refused, by rule and variant; ``support/small_zips.py`` has the plain ones.
 
 Here are the systematic ones (every field of every header, every compression method), bombs as they are made in the
 wild, polyglots, and what fuzzing has found.
@@ -10,7 +10,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from wheel_factory import Part, deflate, zip_of
+from support.wheel_factory import Part, deflate, zip_of
 
 DATA = b"some text, some text, some text\n"
 FULL = 0xFFFFFFFF

@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from image_factory import make_image
-from interpreters import VERSIONS, python, target_of
+from support.image_factory import make_image
+from support.interpreters import VERSIONS, python, target_of
 
 from bundler.images.carriers import write_carrier
 from bundler.runtime.markers import boot_id

@@ -8,11 +8,11 @@ import shutil
 import subprocess
 
 import pytest
-from commands import bundle
 from cryptography.hazmat.primitives.asymmetric import ec
-from image_factory import make_image
-from interpreters import python, target_of
-from signature_factory import PRIVATE, key_of, pem_of
+from support.commands import bundle
+from support.image_factory import make_image
+from support.interpreters import python, target_of
+from support.signature_factory import PRIVATE, key_of, pem_of
 
 from bundler.images.carriers import write_carrier
 from bundler.layers.packing import decode

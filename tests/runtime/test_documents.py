@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from image_factory import make_image
+from support.image_factory import make_image
 
 from bundler.runtime import documents
 from bundler.runtime.documents import (

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
-from image_factory import make_image, make_layer
-from interpreters import python, target_of
+from support.image_factory import make_image, make_layer
+from support.interpreters import python, target_of
 
 from bundler.images.carriers import write_carrier
 from bundler.images.launch import launch_files

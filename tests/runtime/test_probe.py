@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from interpreters import VERSIONS, python
+from support.interpreters import VERSIONS, python
 
 import bundler.runtime
 from bundler.runtime.targets import Target

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from image_factory import make_image
-from interpreters import python, target_of
+from support.image_factory import make_image
+from support.interpreters import python, target_of
 
 from bundler.images.carriers import write_carrier
 

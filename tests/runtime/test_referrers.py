@@ -11,8 +11,8 @@ import shutil
 import pytest
 import zstandard
 from cryptography.hazmat.primitives.asymmetric import ec
-from image_factory import make_image
-from signature_factory import PRIVATE, bundle_of, document_of, key_of, statement_of
+from support.image_factory import make_image
+from support.signature_factory import PRIVATE, bundle_of, document_of, key_of, statement_of
 
 from bundler.images.carriers import index_json, write_carrier
 from bundler.runtime.boot import unpack

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from interpreters import python
-from signature_factory import (
+from support.interpreters import python
+from support.signature_factory import (
     DIGEST,
     PRIVATE,
     N,

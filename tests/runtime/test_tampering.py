@@ -8,8 +8,8 @@ import struct
 import subprocess
 
 import pytest
-from image_factory import make_image
-from interpreters import python, target_of
+from support.image_factory import make_image
+from support.interpreters import python, target_of
 
 from bundler.images.carriers import write_carrier
 from bundler.runtime.demands import Demands

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from interpreters import VERSIONS, python
+from support.interpreters import VERSIONS, python
 
 RUNTIME = Path(__file__).parents[2] / "bundler" / "runtime"
 MODULES = sorted(path.stem for path in RUNTIME.glob("*.py"))

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import os
 
-import media
 import pytest
-import real_servers
+from support import media, real_servers
 
 ALL = [*media.QUICK, *(pytest.param(make, marks=pytest.mark.slow) for make in media.SLOW)]
 

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from contents_factory import blob_of, make_image, make_referrer, random_bytes, reader
+from support.blob_factory import blob_of, make_image, make_referrer, random_bytes, reader
 
 from bundler.runtime.documents import ZSTD_LAYER_TYPE
 from bundler.runtime.errors import ContentError

@@ -17,14 +17,12 @@ import time
 import uuid
 from pathlib import Path
 
-import media
 import pytest
-import real_servers
-import registry_server
-from bundle_factory import contents_of, make_bundle
-from commands import ROOT, bundle
-from image_factory import make_image
-from interpreters import python
+from support import media, real_servers, registry_server
+from support.bundle_factory import contents_of, make_bundle
+from support.commands import ROOT, bundle
+from support.image_factory import make_image
+from support.interpreters import python
 
 from bundler.images.carriers import write_carrier
 from bundler.images.standalone_verifier import write_verifier

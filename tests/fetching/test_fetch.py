@@ -1,0 +1,786 @@
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import traceback
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from support.package_servers import (
+    BLOCK,
+    ProxyHandler,
+    Site,
+    certificate,
+    chunked,
+    cut,
+    drip,
+    html,
+    no_ranges,
+    other_bytes,
+    serving,
+    stall,
+    status,
+    wait,
+    wrong_range,
+)
+
+from bundler.caching.build_cache import Cache
+from bundler.fetching.fetch import fetch
+from bundler.fetching.index_options import IndexOptions
+from bundler.locks import Pin
+from bundler.reporters import Reporter
+from bundler.runtime.errors import BundleError, ContentError
+
+SECRET = "s3cr3t"
+
+
+class Heard(Reporter):
+    def __init__(self):
+        self.warnings = []
+        self.received_bytes = 0
+        self.done = []
+        self.totals = []
+
+    def fetching(self, pins, size):
+        self.totals.append((pins, size))
+
+    def received(self, pin, size):
+        self.received_bytes += size
+
+    def fetched(self, pin, *, cached):
+        self.done.append((pin.filename, cached))
+
+    def warning(self, text):
+        self.warnings.append(text)
+
+
+def blob(size, seed=0):
+    return b"PK\x03\x04" + hashlib.shake_256(str(seed).encode()).digest(size - 4)
+
+
+def pin_of(data, *, name="demo", size=True, url=None, path=None):
+    return Pin(
+        name=canonicalize_name(name),
+        version=Version("1.0"),
+        filename=f"{name}-1.0-py3-none-any.whl",
+        sha256=hashlib.sha256(data).hexdigest(),
+        size=len(data) if size else None,
+        url=url,
+        path=path,
+    )
+
+
+@pytest.fixture
+def site():
+    with serving(Site()) as site:
+        yield site
+
+
+@pytest.fixture
+def other():
+    with serving(Site()) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def pems(tmp_path_factory):
+    return certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left():
+    before = {thread for thread in threading.enumerate() if thread.name.startswith("fetch")}
+    yield
+    assert {thread for thread in threading.enumerate() if thread.name.startswith("fetch")} <= before
+
+
+def run(pins, cache, *, offline=False, jobs=2, reporter=None, environ=None, **options):
+    options = {"timeout": 5.0, "retries": 3, **options}
+    return list(
+        fetch(
+            [pins] if isinstance(pins, Pin) else pins,
+            cache=cache,
+            indexes=IndexOptions(**options),
+            jobs=jobs,
+            offline=offline,
+            reporter=reporter or Reporter(),
+            environ=environ or {},
+            first_pause=0.01,
+        )
+    )
+
+
+def fails(pins, cache, kind=BundleError, **options):
+    with pytest.raises(kind) as caught:
+        run(pins, cache, **options)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert SECRET not in repr(caught.value)
+    return caught.value
+
+
+def left(cache):
+    """Return the names of what is not an entry."""
+    return sorted(path.name for name in ("temporary", "parts") for path in (cache.root / name).glob("*"))
+
+
+def test_wheels_arrive_verified_under_their_digest(site, cache):
+    data = [blob(size, size) for size in (10, 300_000, 2_000_000)]
+    pins = [pin_of(d, name=f"w{n}", url=site.add(f"/{n}.whl", d)) for n, d in enumerate(data)]
+    heard = Heard()
+    found = dict(run(pins, cache, reporter=heard))
+    assert [found[pin].read_bytes() for pin in pins] == data
+    assert all(found[pin] == cache.wheel(pin.sha256) for pin in pins)
+    assert heard.totals == [(3, 2_300_010)]
+    assert heard.received_bytes == 2_300_010
+    assert left(cache) == []
+
+
+def test_the_largest_starts_first(site, cache):
+    pins = [pin_of(blob(size), name=f"w{size}", url=site.add(f"/{size}", blob(size))) for size in (1000, 3000, 2000)]
+    run(pins, cache, jobs=1)
+    assert [request.path for request in site.requests] == ["/3000", "/2000", "/1000"]
+
+
+def test_a_wheel_is_given_before_the_others_are_complete(site, cache):
+    go = threading.Event()
+    slow = pin_of(blob(5000), url=site.add("/slow", blob(5000), wait(go)))
+    quick = pin_of(blob(100), url=site.add("/quick", blob(100)))
+    arriving = fetch(
+        [slow, quick], cache=cache, indexes=IndexOptions(), jobs=2, offline=False, reporter=Reporter(), environ={}
+    )
+    assert next(arriving)[0] == quick
+    go.set()
+    assert next(arriving)[0] == slow
+    assert list(arriving) == []
+
+
+def test_a_cached_wheel_is_not_fetched_again_even_offline(site, cache):
+    data = blob(1000)
+    pin = pin_of(data, url=site.add("/w", data))
+    run(pin, cache)
+    heard = Heard()
+    ((_, path),) = run(pin, cache, offline=True, reporter=heard)
+    assert path.read_bytes() == data
+    assert heard.done == [(pin.filename, True)]
+    assert heard.totals == [(0, 0)]
+    assert len(site.requests) == 1
+
+
+def test_a_damaged_cache_entry_is_fetched_again_with_a_warning(site, cache):
+    data = blob(1000)
+    pin = pin_of(data, url=site.add("/w", data))
+    run(pin, cache)
+    cache.wheel(pin.sha256).write_bytes(data[:-1] + b"?")
+    heard = Heard()
+    ((_, path),) = run(pin, cache, reporter=heard)
+    assert path.read_bytes() == data
+    assert "damaged" in heard.warnings[0]
+
+
+def test_offline_names_all_that_is_missing(site, cache):
+    pins = [pin_of(blob(99, name), name=name, url=f"{site.base}/{name}") for name in ("beta", "alpha")]
+    error = fails(pins, cache, offline=True)
+    assert "2 wheels are not in the cache: alpha-1.0-py3-none-any.whl, beta-1.0-py3-none-any.whl" in str(error)
+    assert site.requests == []
+
+
+def test_offline_a_damaged_entry_is_an_error_and_nothing_is_fetched(site, cache):
+    data = blob(1000)
+    pin = pin_of(data, url=site.add("/w", data))
+    run(pin, cache)
+    cache.wheel(pin.sha256).write_bytes(data[:-1] + b"?")
+    assert "not in the cache" in str(fails(pin, cache, offline=True))
+    assert len(site.requests) == 1
+
+
+# Faults that pass
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["truncated", "reset"])
+def test_d29_a_broken_body_is_resumed_where_it_broke(site, cache, reset):
+    data = blob(3_000_000)
+    pin = pin_of(data, url=site.add("/w", data, cut(1_000_000, reset=reset), cut(500_000, reset=reset)))
+    heard = Heard()
+    ((_, path),) = run(pin, cache, reporter=heard)
+    assert path.read_bytes() == data
+    assert site.sent() == len(data)
+    assert heard.received_bytes == len(data)
+    assert [request.headers.get("range") for request in site.requests] == [None, "bytes=1000000-", "bytes=1500000-"]
+    assert site.requests[1].headers["if-range"].startswith('"')
+    assert left(cache) == []
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(1, 120_000), max_size=5), size=st.integers(10, 300_000))
+def test_d29_whatever_the_cuts_bytes_are_the_same_and_sent_once(tmp_path_factory, cuts, size):
+    data = blob(size)
+    cache = Cache(tmp_path_factory.mktemp("cuts"))
+    with serving(Site()) as site:
+        remaining = size
+        faults = []
+        for length in cuts:
+            if length < remaining:
+                faults.append(cut(length))
+                remaining -= length
+        pin = pin_of(data, url=site.add("/w", data, *faults))
+        ((_, path),) = run(pin, cache, retries=10)
+        assert path.read_bytes() == data
+        assert site.sent() == size
+        assert len(site.requests) == len(faults) + 1
+
+
+def test_d29_another_run_goes_on_with_the_part(site, cache):
+    data = blob(500_000)
+    pin = pin_of(data, url=site.add("/w", data, cut(200_000)))
+    fails(pin, cache, retries=0)
+    assert left(cache) == [f"{pin.sha256}.part", f"{pin.sha256}.validator"]
+    assert not cache.wheel(pin.sha256).exists()
+    ((_, path),) = run(pin, cache)
+    assert path.read_bytes() == data
+    assert site.sent() == len(data)
+    assert left(cache) == []
+
+
+@pytest.mark.parametrize("size", [True, False], ids=["size known", "size unknown"])
+def test_d29_a_part_that_is_complete_is_verified_and_used(site, cache, size):
+    data = blob(500_000)
+    pin = pin_of(data, url=site.add("/w", data), size=size)
+    cache.part(pin.sha256).parent.mkdir(parents=True)
+    cache.part(pin.sha256).write_bytes(data)
+    run(pin, cache)
+    assert site.requests == []
+
+
+@pytest.mark.parametrize("part", [b"x" * 100_000, b"x" * 500_000, b"x" * 900_000], ids=["short", "full", "long"])
+def test_d29_a_damaged_part_costs_one_restart(site, cache, part):
+    data = blob(500_000)
+    pin = pin_of(data, url=site.add("/w", data))
+    cache.part(pin.sha256).parent.mkdir(parents=True)
+    cache.part(pin.sha256).write_bytes(part)
+    ((_, path),) = run(pin, cache)
+    assert path.read_bytes() == data
+    assert ("range" in site.requests[0].headers) == (len(part) < len(data))
+    assert left(cache) == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [no_ranges, wrong_range, status(416), status(206, {"Content-Type": "multipart/byteranges"})],
+    ids=["ranges ignored", "another range", "416", "no range named"],
+)
+def test_d29_a_server_that_does_not_resume_starts_again(site, cache, fault):
+    data = blob(500_000)
+    pin = pin_of(data, url=site.add("/w", data, cut(200_000), fault))
+    heard = Heard()
+    ((_, path),) = run(pin, cache, reporter=heard)
+    assert path.read_bytes() == data
+    assert heard.received_bytes == len(data)
+
+
+def test_d29_a_file_that_changed_between_requests_starts_again(site, cache):
+    data = blob(500_000)
+
+    def changed(handler, _):
+        site.etag = '"new"'
+        return True
+
+    pin = pin_of(data, url=site.add("/w", data, cut(200_000), changed))
+    ((_, path),) = run(pin, cache)
+    assert path.read_bytes() == data
+    assert len(site.requests) == 2
+    assert site.requests[1].sent == len(data)
+
+
+def test_d29_a_range_of_a_changed_file_is_not_joined(site, cache):
+    data = blob(500_000)
+
+    def ignores_if_range(handler, _):
+        where = f"bytes 200000-{len(data) - 1}/{len(data)}"
+        handler.answer(206, {"ETag": '"new"', "Content-Range": where}, bytes(300_000))
+
+    # Bad contents are forgiven once: that is not what makes this work.
+    pin = pin_of(data, url=site.add("/w", data, cut(200_000), ignores_if_range, other_bytes))
+    ((_, path),) = run(pin, cache)
+    assert path.read_bytes() == data
+    assert len(site.requests) == 4
+
+
+def test_d29_another_range_than_asked_for_is_not_joined(site, cache):
+    data = blob(500_000)
+    pin = pin_of(data, url=site.add("/w", data, cut(200_000), wrong_range, other_bytes))
+    ((_, path),) = run(pin, cache)
+    assert path.read_bytes() == data
+    assert len(site.requests) == 4
+
+
+@pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
+def test_d29_a_server_in_trouble_is_asked_again(site, cache, code):
+    data = blob(1000)
+    pin = pin_of(data, url=site.add("/w", data, status(code), status(code)))
+    run(pin, cache)
+    assert len(site.requests) == 3
+
+
+def test_d29_retry_after_is_kept(site, cache):
+    data = blob(1000)
+    pin = pin_of(data, url=site.add("/w", data, status(429, {"Retry-After": "1"})))
+    started = time.monotonic()
+    run(pin, cache)
+    assert time.monotonic() - started >= 1
+
+
+def test_d29_retries_end(site, cache):
+    data = blob(1000)
+    pin = pin_of(data, url=site.add("/w", data, *[status(503)] * 9))
+    error = fails(pin, cache, retries=2)
+    assert "503" in str(error)
+    assert "3 attempts" in str(error)
+    assert len(site.requests) == 3
+    assert left(cache) == []
+
+
+def test_d29_progress_renews_patience(site, cache):
+    data = blob(5_000_000)
+    pin = pin_of(data, url=site.add("/w", data, *[cut(1_100_000)] * 4))
+    run(pin, cache, retries=1)
+    assert site.sent() == len(data)
+
+
+def test_d29_a_slow_server_is_waited_for_while_something_comes(site, cache):
+    data = blob(100_000)
+    pin = pin_of(data, url=site.add("/w", data, drip(6, 0.2)))
+    run(pin, cache, timeout=0.6, retries=0)
+
+
+def test_d29_a_silent_server_is_a_timeout_and_is_resumed(site, cache):
+    data = blob(200_000)
+    pin = pin_of(data, url=site.add("/w", data, stall(1.5, after=BLOCK)))
+    run(pin, cache, timeout=0.5)
+    assert site.requests[1].headers["range"] == f"bytes={BLOCK}-"
+    assert "no answer in time" in str(
+        fails(pin_of(blob(9), url=site.add("/x", blob(9), stall(1.5))), cache, timeout=0.3, retries=0)
+    )
+
+
+def test_d29_no_network_is_an_error_with_a_hint(cache):
+    assert "network" in fails(pin_of(blob(9), url="http://127.0.0.1:1/w"), cache, retries=1).hint
+    assert "network" in fails(pin_of(blob(9), url="http://does-not-exist.invalid/w"), cache, retries=0).hint
+
+
+# Wrong contents
+
+
+def test_a1_other_contents_are_fetched_once_more_then_refused(site, cache):
+    data = blob(1000)
+    pin = pin_of(data, url=site.add("/w", data, *[other_bytes] * 9) + f"?sig={SECRET}")
+    error = fails(pin, cache, ContentError)
+    assert (error.exit_code, error.rule) == (3, "A1")
+    assert error.where == f"{site.base}/w"
+    assert error.got == f"sha256:{hashlib.sha256(data[::-1]).hexdigest()}"
+    assert error.want == f"sha256:{pin.sha256}"
+    assert len(site.requests) == 2
+    assert left(cache) == []
+    assert not cache.wheel(pin.sha256).exists()
+
+
+def test_a1_other_contents_once_are_survived(site, cache):
+    data = blob(1000)
+    run(pin_of(data, url=site.add("/w", data, other_bytes)), cache)
+    assert len(site.requests) == 2
+
+
+@pytest.mark.parametrize("extra", [b"?", b"?" * 20_000_000], ids=["one", "many"])
+def test_a1_more_bytes_than_promised_end_the_download_at_once(site, cache, extra):
+    data = blob(1_000_000)
+    pin = pin_of(data, url=site.add("/w", data, chunked(extra), chunked(extra)))
+    assert "more bytes" in fails(pin, cache, ContentError).what
+    assert site.sent() < 2 * len(data) + 16_000_000
+    assert left(cache) == []
+
+
+def test_a1_a_wrong_length_is_refused_before_the_body(site, cache):
+    data = blob(1000)
+    pin = pin_of(data, url=site.add("/w", data + b"?"))
+    error = fails(pin, cache, ContentError)
+    assert (error.got, error.want, error.rule) == ("1001 bytes", "1000 bytes", "A1")
+
+
+@pytest.mark.parametrize("size", [True, False])
+def test_a1_a_page_in_place_of_a_wheel_is_called_one(site, cache, size):
+    pin = pin_of(blob(1000), url=site.add("/w", blob(1000), html, html), size=size)
+    assert "an HTML page" in str(fails(pin, cache, ContentError))
+
+
+def test_a1_a_page_with_another_type_is_called_one(site, cache):
+    page = b"\n<html>no</html>"
+    pin = pin_of(blob(1000), url=site.add("/w", page), size=False)
+    assert "an HTML page" in str(fails(pin, cache, ContentError))
+
+
+def test_a_body_without_length_is_taken_and_its_end_is_not_believed(site, cache):
+    data = blob(300_000)
+    pin = pin_of(data, url=site.add("/w", data, chunked(drop=100_000)))
+    run(pin, cache)
+    assert site.requests[1].headers["range"] == "bytes=100000-"
+
+
+@pytest.mark.parametrize(
+    ("code", "word"), [(401, "credentials"), (403, "credentials"), (404, "lock again"), (410, "lock")]
+)
+def test_a_refusal_has_a_hint_and_is_not_repeated(site, cache, code, word):
+    pin = pin_of(blob(9), url=site.add("/w", blob(9), *[status(code)] * 9))
+    error = fails(pin, cache)
+    assert word in error.hint
+    assert str(code) in error.got
+    assert len(site.requests) == 1
+
+
+# Local files
+
+
+@pytest.mark.parametrize("as_url", [False, True])
+def test_a_local_wheel_is_copied_into_the_cache_even_offline(cache, tmp_path, as_url):
+    source = tmp_path / "a b-1.0.whl"
+    source.write_bytes(blob(700_000))
+    where = {"url": source.as_uri()} if as_url else {"path": source}
+    heard = Heard()
+    ((_, path),) = run(pin_of(blob(700_000), **where), cache, offline=True, reporter=heard)
+    source.write_bytes(b"changed")
+    assert path.read_bytes() == blob(700_000)
+    assert heard.received_bytes == 700_000
+    assert left(cache) == []
+
+
+def test_a1_a_local_wheel_that_changed_is_refused(cache, tmp_path):
+    source = tmp_path / "w.whl"
+    source.write_bytes(blob(1000)[:-1] + b"?")
+    error = fails(pin_of(blob(1000), path=source), cache, ContentError)
+    assert (error.where, error.rule) == (str(source), "A1")
+    assert left(cache) == []
+
+
+def test_a_local_wheel_that_is_not_there_is_named(cache, tmp_path):
+    error = fails(pin_of(blob(9), path=tmp_path / "no.whl"), cache)
+    assert error.where == str(tmp_path / "no.whl")
+
+
+# Redirects, credentials, proxies, certificates
+
+
+def test_redirects_are_followed_and_credentials_stay_at_their_host(site, other, cache):
+    data = blob(1000)
+    other.add("/there", data)
+    site.login = f"me:{SECRET}"
+    url = site.add("/w", data, status(302, {"Location": "/again"}))
+    site.faults["/again"] = [status(307, {"Location": f"{other.base}/there"})]
+    run(pin_of(data, url=url.replace("//", f"//me:{SECRET}@")), cache)
+    assert "authorization" not in other.requests[0].headers
+
+
+@pytest.mark.parametrize("target", ["/w", "ftp://127.0.0.1/w", "file:///etc/passwd"])
+def test_bad_redirects_are_refused(site, cache, target):
+    pin = pin_of(blob(9), url=site.add("/w", blob(9), *[status(301, {"Location": target})] * 20))
+    assert "redirects" in str(fails(pin, cache))
+    assert len(site.requests) <= 11
+
+
+def test_a_redirect_from_https_to_http_is_refused(site, cache, pems):
+    site.add("/w", blob(9))
+    with serving(Site(), tls=pems[0]) as secure:
+        url = secure.add("/w", blob(9), status(302, {"Location": f"{site.base}/w"}))
+        assert "not encrypted" in str(fails(pin_of(blob(9), url=url), cache, cert=pems[1]))
+    assert site.requests == []
+
+
+def test_credentials_come_from_the_url_the_index_and_netrc(site, cache, tmp_path):
+    site.login = f"me@x:{SECRET}/"
+    quoted = f"me%40x:{SECRET}%2F"
+    data = blob(1000)
+    url = site.add("/files/w", data)
+    with_login = url.replace("//", f"//{quoted}@")
+    run(pin_of(data, url=with_login), cache)
+    cache.clear()
+    wrong = url.replace("//", "//me:no@").replace("/files/w", "/simple")
+    run(pin_of(data, url=url), cache, index_url=wrong, extra_index_urls=(with_login.replace("/w", "/simple"),))
+    cache.clear()
+    netrc = tmp_path / ".netrc"
+    netrc.write_text(f'default login a password b\nmachine 127.0.0.1 login me@x password "{SECRET}/"\n')
+    netrc.chmod(0o600)
+    run(pin_of(data, url=url), cache, environ={"HOME": str(tmp_path)})
+    cache.clear()
+    run(pin_of(data, url=url), cache, environ={"NETRC": str(netrc)})
+    cache.clear()
+    assert "credentials" in fails(pin_of(data, url=url), cache).hint
+
+
+def test_a_default_entry_of_netrc_goes_nowhere(site, cache, tmp_path):
+    (tmp_path / ".netrc").write_text("default login a password b\n")
+    run(pin_of(blob(9), url=site.add("/w", blob(9))), cache, environ={"HOME": str(tmp_path)})
+    assert "authorization" not in site.requests[0].headers
+
+
+def test_an_index_at_another_port_gives_no_credentials(site, other, cache):
+    index = other.base.replace("//", f"//me:{SECRET}@")
+    run(pin_of(blob(9), url=site.add("/w", blob(9))), cache, index_url=index)
+    assert "authorization" not in site.requests[0].headers
+
+
+def test_a_broken_netrc_is_named_and_not_quoted(site, cache, tmp_path):
+    (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login me pass {SECRET}\n")
+    error = fails(pin_of(blob(9), url=site.add("/w", blob(9))), cache, environ={"HOME": str(tmp_path)})
+    assert error.where == str(tmp_path / ".netrc")
+
+
+def test_the_keyring_is_asked_when_the_server_asks(site, cache, tmp_path, monkeypatch):
+    (tmp_path / "keyring.py").write_text(
+        "from types import SimpleNamespace\n"
+        "def get_credential(service, user):\n"
+        f"    return SimpleNamespace(username='me', password='{SECRET}') if service.endswith('/simple') else None\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "keyring", raising=False)
+    site.login = f"me:{SECRET}"
+    run(pin_of(blob(9), url=site.add("/w", blob(9))), cache, index_url=f"{site.base}/simple")
+    assert ["authorization" in request.headers for request in site.requests] == [False, True]
+    monkeypatch.delitem(sys.modules, "keyring", raising=False)
+
+
+def test_secrets_are_in_no_message(site, cache):
+    for fault in (status(403), status(503), cut(3), html, other_bytes, status(302, {"Location": f"ftp://x/{SECRET}"})):
+        url = site.add("/w", blob(9), *[fault] * 9).replace("//", f"//me:{SECRET}@") + f"?token={SECRET}"
+        fails(pin_of(blob(9), url=url), cache, retries=0)
+    dead = pin_of(blob(9), url=f"http://me:{SECRET}@127.0.0.1:1/w?token={SECRET}")
+    fails(dead, cache, retries=0)
+    fails(dead, cache, retries=0, proxy=f"http://me:{SECRET}@127.0.0.1:1")
+    fails(dead, cache, retries=0, proxy=f"socks5://me:{SECRET}@127.0.0.1:1")
+    fails(pin_of(blob(9), url=f"http://me:{SECRET}@127.0.0.1:port/w"), cache, retries=0)
+
+
+def test_proxies_are_used_where_they_are_to_be(site, cache, pems):
+    data = blob(1000)
+    pin = pin_of(data, url="http://index.invalid/w")
+    with serving(Site(), handler=ProxyHandler) as proxy:
+        proxy.files["http://index.invalid/w"] = data
+        login = proxy.base.replace("//", f"//me:{SECRET}@")
+        for options in (
+            {"proxy": login},
+            {"environ": {"HTTP_PROXY": login, "no_proxy": "other.invalid"}},
+            {"environ": {"all_proxy": login.removeprefix("http://")}},
+        ):
+            run(pin, cache, **options)
+            cache.clear()
+            assert proxy.requests[-1].headers["proxy-authorization"].startswith("Basic ")
+            assert "authorization" not in proxy.requests[-1].headers
+        assert len(proxy.requests) == 3
+        for excluded in ("127.0.0.1", "127.0.0.0/8", "*", f"a, {site.base.removeprefix('http://')}"):
+            run(pin_of(data, url=site.add("/w", data)), cache, environ={"http_proxy": login, "NO_PROXY": excluded})
+            cache.clear()
+        assert len(proxy.requests) == 3
+        with serving(Site(), tls=pems[0]) as secure:
+            run(pin_of(data, url=secure.add("/w", data)), cache, cert=pems[1], proxy=login)
+            assert proxy.requests[-1].method == "CONNECT"
+            assert "proxy-authorization" not in secure.requests[0].headers
+
+
+def test_certificates_are_verified(cache, pems):
+    data = blob(1000)
+    with serving(Site(), tls=pems[0]) as secure:
+        pin = pin_of(data, url=secure.add("/w", data))
+        error = fails(pin, cache)
+        assert "certificate" in error.what
+        assert "trusted-host" in error.hint
+        host = secure.base.removeprefix("https://")
+        fails(pin, cache, trusted_hosts=("127.0.0.1:1", "127.0.0"))
+        assert secure.requests == []
+        for options in ({"cert": pems[1]}, {"trusted_hosts": ("127.0.0.1",)}, {"trusted_hosts": (host,)}):
+            run(pin, cache, **options)
+            cache.clear()
+        assert len(secure.requests) == 3
+
+
+def test_a_certificate_file_that_is_none_is_named(cache, tmp_path):
+    (tmp_path / "ca.pem").write_text("none")
+    pin = pin_of(blob(9), url="https://127.0.0.1:1/w")
+    assert fails(pin, cache, cert=tmp_path / "ca.pem").where == str(tmp_path / "ca.pem")
+    assert fails(pin, cache, client_cert=tmp_path / "no.pem").where == str(tmp_path / "no.pem")
+
+
+# Ends
+
+
+@pytest.fixture
+def silent():
+    """A port where connections are taken and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("where", ["headers", "body", "last body", "connect", "handshake", "pause"])
+def test_the_first_failure_ends_the_others_promptly(site, cache, silent, where):
+    big = blob(500_000)
+    url = {
+        "headers": f"http://{silent}/w",
+        "body": site.add("/body", big, stall(10, after=BLOCK)),
+        "last body": site.add("/last", big, stall(10, after=BLOCK, headers={"Connection": "close"})),
+        "connect": "http://192.0.2.1/w",  # an address for documentation: nobody answers
+        "handshake": f"https://{silent}/w",
+        "pause": site.add("/pause", big, status(429, {"Retry-After": "9"})),
+    }[where]
+
+    def missing(handler, _):
+        time.sleep(0.3)
+        handler.answer(404)
+
+    pins = [pin_of(big, url=url), pin_of(blob(9), url=site.add("/missing", blob(9), missing))]
+    started = time.monotonic()
+    error = fails(pins, cache, timeout=9.0)
+    assert time.monotonic() - started < 3
+    if where != "connect":  # a sandbox may have no route at all
+        assert error.where.endswith("/missing")
+    assert [name for name in left(cache) if not name.endswith((".part", ".validator"))] == []
+
+
+def test_closing_the_iterator_ends_the_threads(site, cache):
+    quick = pin_of(blob(9), url=site.add("/quick", blob(9)))
+    slow = pin_of(blob(500_000), url=site.add("/slow", blob(500_000), stall(10, after=BLOCK)))
+    started = time.monotonic()
+    options = IndexOptions(timeout=9)
+    with closing(
+        fetch([slow, quick], cache=cache, indexes=options, jobs=2, offline=False, reporter=Reporter(), environ={})
+    ) as arriving:
+        next(arriving)
+    assert time.monotonic() - started < 3
+
+
+PROGRAM = """
+    import sys
+    from pathlib import Path
+    from packaging.version import Version
+    from bundler.caching.build_cache import Cache
+    from bundler.fetching.fetch import fetch
+    from bundler.fetching.index_options import IndexOptions
+    from bundler.locks import Pin
+    from bundler.reporters import Reporter
+    url, sha256, size, root = sys.argv[1:]
+    pin = Pin(name="demo", version=Version("1"), filename="demo.whl", sha256=sha256, size=int(size), url=url)
+    cache = Cache(Path(root))
+    found = fetch([pin], cache=cache, indexes=IndexOptions(), jobs=2, offline=False, reporter=Reporter(), environ={})
+    for _, path in found:
+        print(path)
+"""
+
+
+def program(pin, cache, inside=(), **options):
+    arguments = [
+        *inside,
+        sys.executable,
+        "-c",
+        textwrap.dedent(PROGRAM),
+        pin.url,
+        pin.sha256,
+        str(pin.size),
+        str(cache.root),
+    ]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_d30_an_interrupt_ends_promptly_and_leaves_a_part(site, cache):
+    data = blob(500_000)
+    pin = pin_of(data, url=site.add("/w", data, stall(20, after=BLOCK)))
+    process = program(pin, cache)
+    while not site.sent():
+        time.sleep(0.02)
+    time.sleep(0.2)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(5) != 0
+    assert time.monotonic() - started < 3
+    assert "KeyboardInterrupt" in process.communicate()[1]
+    assert left(cache) == [f"{pin.sha256}.part", f"{pin.sha256}.validator"]
+    run(pin, cache)
+    assert site.sent() == len(data)
+
+
+def test_two_processes_fetch_a_wheel_once(site, cache):
+    data = blob(500_000)
+    pin = pin_of(data, url=site.add("/w", data, drip(5, 0.2)))
+    processes = [program(pin, cache) for _ in range(2)]
+    for process in processes:
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, err) == (0, "")
+        assert out.strip() == str(cache.wheel(pin.sha256))
+    assert len(site.requests) == 1
+
+
+def _limit_files():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+
+def test_a_write_that_fails_is_an_error_and_nothing_gets_the_final_name(site, cache):
+    data = blob(500_000)
+    pin = pin_of(data, url=site.add("/w", data))
+    process = program(pin, cache, preexec_fn=_limit_files)
+    _, err = process.communicate(timeout=20)
+    assert "BundleError" in err
+    assert str(cache.part(pin.sha256)) in err
+    assert not cache.wheel(pin.sha256).exists()
+    run(pin, cache)
+    assert site.sent("/w") <= 2 * len(data)
+
+
+MOUNT = 'mkdir -p "$0" && mount -t tmpfs -o size=200k none "$0" && exec "$@"'
+
+
+def test_d26_a_full_disk_is_an_error_with_a_hint(site, cache):
+    private = ["unshare", "-rm", "sh", "-c", MOUNT, str(cache.root)]
+    if subprocess.run([*private, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespaces")
+    data = blob(500_000)
+    process = program(pin_of(data, url=site.add("/w", data)), cache, inside=private)
+    _, err = process.communicate(timeout=20)
+    assert ".part: cannot be written: No space left on device" in err
+    assert "hint: free some space" in err
+
+
+def _peak(url, sha256, size, root, queue):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pin = Pin(name="demo", version=Version("1"), filename="demo.whl", sha256=sha256, size=size, url=url)
+    run(pin, Cache(Path(root)))
+    queue.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+
+def test_memory_does_not_grow_with_the_wheel(site, cache):
+    size = 100_000_000
+    data = bytes(size)
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    url = site.add("/w", data)
+    process = context.Process(target=_peak, args=(url, hashlib.sha256(data).hexdigest(), size, str(cache.root), queue))
+    process.start()
+    assert queue.get(timeout=60) < 20_000  # KiB
+    process.join()
+
+
+def test_nothing_is_asked_for_nothing(cache):
+    assert run([], cache) == []
+    assert not os.path.lexists(cache.root)
