@@ -32,11 +32,12 @@ from packaging.pylock import (
 from packaging.utils import InvalidName, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from bundler.markers import is_excessive, names_unknown
 from bundler.runtime.errors import ContentError, UsageError
 from bundler.runtime.images import read_verified
 from bundler.runtime.indexes import LOCK_PATH
 from bundler.runtime.targets import Target
-from bundler.targets import UNKNOWN_MARKERS, compatibility_tags, marker_environment
+from bundler.targets import compatibility_tags, marker_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 TOOL = "bundler"
 MAX_FILENAME = 255
+_MAX_DEPTH = 32
 _HEX = re.compile("[0-9a-f]{64}", re.ASCII)
 # What parse_wheel_filename leaves open: in build numbers and tags it takes any character.
 _FILENAME = re.compile(r"[\w.!+-]+\.whl", re.ASCII)
@@ -200,20 +202,39 @@ def _bare(url: str) -> str:
 def parse_pylock(text: str, where: Path) -> Pylock:
     """Parse and validate *text* as PEP 751 says."""
     try:
-        pylock = Pylock.from_dict(tomllib.loads(text))
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ContentError(where, f"is not TOML: {error}", rule="B15") from None
-    except RecursionError:
-        raise ContentError(where, "is nested too deeply", rule="B15") from None
-    except PylockValidationError as error:
-        raise ContentError(where, f"is not a valid pylock.toml: {error}", rule="B15") from None
     except ValueError as error:  # a number of more digits than int() takes
         raise ContentError(where, f"has a value that cannot be read: {error}", rule="B15") from None
+    except RecursionError:
+        raise ContentError(where, "is nested too deeply", rule="B15") from None
+    if _is_deep(document):
+        raise ContentError(where, "is nested too deeply", rule="B15")
+    try:
+        pylock = Pylock.from_dict(document)
+    except PylockValidationError as error:
+        raise ContentError(where, f"is not a valid pylock.toml: {error}", rule="B15") from None
     for package in pylock.packages:
         for source in [*(package.wheels or ()), package.archive]:
             if source is not None:
                 _check_source(source, f"{where}: {package.name}")
     return pylock
+
+
+def _is_deep(document: dict[str, Any]) -> bool:
+    """Tell whether values of *document*, or a marker in it, are nested more deeply than any lock needs."""
+    level: list[tuple[str, Any]] = [("", document)]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            child
+            for key, value in level
+            for child in (value.items() if isinstance(value, dict) else ((key, item) for item in value))
+        ]
+        if any(key == "marker" and isinstance(value, str) and is_excessive(value) for key, value in level):
+            return True
+        level = [(key, value) for key, value in level if isinstance(value, dict | list)]
+    return bool(level)
 
 
 def _check_source(source: PackageWheel | PackageArchive, at: str) -> None:
@@ -271,14 +292,13 @@ def _refuse_duplicates(packages: Iterable[Package], where: Path) -> None:
 
 def _refuse_unknown_markers(packages: Iterable[Package], where: Path) -> None:
     for package in packages:
-        for name in UNKNOWN_MARKERS:
-            if package.marker is not None and re.search(rf"\b{name}\b", str(package.marker)):
-                raise UsageError(
-                    f"{where}: {package.name}",
-                    f"depends on {name}, which nobody knows before the bundle boots",
-                    got=str(package.marker),
-                    hint=f"require what you need of it without the marker, or leave {package.name} out",
-                )
+        if unknown := names_unknown(str(package.marker or "")):
+            raise UsageError(
+                f"{where}: {package.name}",
+                f"depends on {unknown}, which nobody knows before the bundle boots",
+                got=str(package.marker),
+                hint=f"require what you need of it without the marker, or leave {package.name} out",
+            )
 
 
 def _pin(package: Package, source: object, where: Path, fitting: frozenset[Tag]) -> Pin:

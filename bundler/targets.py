@@ -22,7 +22,6 @@ from bundler.runtime.targets import Target
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from packaging.markers import Marker
 
 DEFAULT_TARGET = "azureml-py37"
 PRESETS = {
@@ -46,7 +45,6 @@ _PLATFORM = re.compile(
 )
 _PYTHON = re.compile(rf"3\.(?P<minor>{_NUMBER})\.{_NUMBER}(?P<threads>t?)", re.ASCII)
 _LIBC_VERSION = {"glibc": re.compile(rf"2\.{_NUMBER}", re.ASCII), "musl": re.compile(rf"1\.{_NUMBER}", re.ASCII)}
-UNKNOWN_MARKERS = ("platform_release", "platform_version")
 
 
 def marker_environment(target: Target) -> dict[str, str]:
@@ -65,20 +63,6 @@ def marker_environment(target: Target) -> dict[str, str]:
         "python_version": f"{major}.{minor}",
         "sys_platform": "linux",
     }
-
-
-def depends_on_the_unknown(marker: Marker, target: Target) -> bool:
-    """Tell whether *marker* holds or not on *target* according to what is known only when the bundle boots.
-
-    It is tried with the values that it compares with, and with some that are smaller and larger than any.
-    """
-    text = str(marker)
-    if not any(name in text for name in UNKNOWN_MARKERS):
-        return False
-    values = {"", "0", "99999", *re.findall("[\"']([^\"']*)[\"']", text)}
-    environment = {**marker_environment(target), "extra": ""}
-    results = {marker.evaluate({**environment, **dict.fromkeys(UNKNOWN_MARKERS, value)}) for value in values}
-    return len(results) > 1
 
 
 def platforms(target: Target) -> tuple[str, ...]:

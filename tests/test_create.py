@@ -272,6 +272,8 @@ def test_a14_one_path_with_the_same_bytes_belongs_to_both(locked, cache, tmp_pat
         ("platform_version == 'v1'", True),
         ("sys_platform == 'darwin' and platform_release > '20'", False),
         ("platform_release > '5' and extra == 'more'", False),
+        ("platform_release >< '5'", True),  # not understood: whatever it means, it is not known
+        ("os_name >< 'platform_release'", False),
     ],
 )
 def test_a_requirement_that_nobody_can_evaluate_before_boot_is_refused(cache, tmp_path, marker, refused):

@@ -10,13 +10,13 @@ from support.wheel_factory import make_wheel, pin_of
 
 from bundler.archives.zip_reader import Archive
 from bundler.images.verification import verify
-from bundler.layers.layers import check_requirements
 from bundler.layers.packing import decode
 from bundler.runtime import verifying
 from bundler.runtime.documents import parse_json
 from bundler.runtime.errors import BundleError, Faults
 from bundler.wheels.allowances import Allowances
 from bundler.wheels.install import chunks_of, files_of
+from bundler.wheels.requires_dist import check_requires_dist
 from bundler.wheels.startup_code import check_startup_code
 from bundler.wheels.wheel_reader import Wheel
 
@@ -56,7 +56,7 @@ def install(path):
     """Do with a wheel what ``bundle create`` does before it packs."""
     allowances = Allowances()
     with Wheel.open(path, pin_of(path), warn=pytest.fail, allowances=allowances) as wheel:
-        check_requirements(wheel, target_of("3.7"))
+        check_requires_dist(wheel, target_of("3.7"))
         for file in files_of(wheel):
             chunks = list(chunks_of(wheel, file))
             check_startup_code(wheel.filename, file, chunks, target=target_of("3.7"), allowances=allowances)

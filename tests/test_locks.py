@@ -127,6 +127,12 @@ ARCHIVE = 'archive = {{ url = "https://example.test/{}", hashes = {{ sha256 = "{
         (document("packages = []", head="tool.bundler = 1"), ContentError, r"no table.*\[B15\]"),
         (document("packages = []", head="tool.bundler.target = 1"), ContentError, "is not a target"),
         (document("a = " + "[" * 100_000), ContentError, "nested too deeply|is not TOML"),
+        (document("packages = []", head="tool.x = " + "[" * 40 + "]" * 40), ContentError, "nested too deeply"),
+        (
+            document(package(wheels=WHEEL, more=f"marker = \"{'(' * 40}os_name == 'x'{')' * 40}\"")),
+            ContentError,
+            "nested too deeply",
+        ),
         (document(package(wheels=WHEEL).replace("hashes", "size = -1, hashes")), ContentError, "negative"),
         (document(package(wheels=WHEEL, more='requires-python = ">=3.11"')), UsageError, "3.11"),
         (document(package(more=ARCHIVE.format("demo-1.0.tar.gz", HASH))), UsageError, "is no wheel"),

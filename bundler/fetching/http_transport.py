@@ -28,6 +28,7 @@ from urllib3.exceptions import (
     TimeoutError,  # noqa: A004 - urllib3's, of which the built-in one is no base
 )
 from urllib3.util import Retry
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from bundler.fetching.cancellable_connections import pool_manager
 from bundler.fetching.credentials import DEFAULT_PORTS, Credentials, origin, split_login
@@ -210,8 +211,9 @@ def classified(error: HTTPError, url: str) -> Hiccup | BundleError:
     if isinstance(error, ProxyError) and " 407" in str(error.original_error):
         hint = "give the proxy's URL as http://user:password@host:port"
         return BundleError(where, "the proxy wants credentials", hint=hint)
-    if isinstance(error, SSLError) and ("CERTIFICATE_VERIFY_FAILED" in str(error) or "doesn't match" in str(error)):
-        reason = getattr(error.args[0] if error.args else None, "verify_message", "") or "not trusted"
+    cause = error.args[0] if isinstance(error, SSLError) and error.args else None
+    if isinstance(cause, (ssl.SSLCertVerificationError, CertificateError)):
+        reason = getattr(cause, "verify_message", "") or "not trusted"
         hint = "give the certificate of its authority with pip's cert setting, or name the host in trusted-host"
         return BundleError(where, f"the server's certificate cannot be verified: {reason}", hint=hint)
     if isinstance(error, (LocationValueError, InvalidHeader)):

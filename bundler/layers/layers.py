@@ -14,17 +14,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import zstandard
-from packaging.requirements import InvalidRequirement, Requirement
 
 from bundler.layers.layer_files import LayerContents
 from bundler.layers.packing import BuiltLayer, Packed, Packer
 from bundler.runtime.documents import MAX_DOCUMENT, MAX_FRAME, MAX_LAYERS, Descriptor, Fields, parse_json, to_json
-from bundler.runtime.errors import BundleError, ContentError, UsageError
+from bundler.runtime.errors import BundleError, ContentError
 from bundler.runtime.indexes import ALLOWED, Allowance, Distribution, Layer
-from bundler.targets import UNKNOWN_MARKERS, depends_on_the_unknown
 from bundler.version import __version__
 from bundler.wheels.allowances import Allowances
 from bundler.wheels.entry_points import scripts_of
+from bundler.wheels.requires_dist import check_requires_dist
 from bundler.wheels.wheel_reader import Wheel
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 LAYER_FORMAT = 5  # another number whenever the same wheels give other bytes: layers are cached
 BIG_WHEEL = 1 << 20
 GROUPS = 8
-MAX_REQUIREMENT = 16 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +169,7 @@ class LayerBuilder:
                 for pin in plan.pins
             ]
             for wheel in opened:
-                check_requirements(wheel, self._target)
+                check_requires_dist(wheel, self._target)
             new = stack.enter_context(self._cache.new_layer(self._key(plan)))
             given = shared.take(self._key(plan), new.path / "given", _most(plan)) if shared else None
             with (new.path / "blob").open("xb") as blob:
@@ -202,28 +200,6 @@ class LayerBuilder:
 def _most(plan: LayerPlan) -> int:
     """Return more bytes than any layer of *plan* has."""
     return 4 * plan.size + (1 << 20)
-
-
-def check_requirements(wheel: Wheel, target: Target) -> None:
-    """Refuse a wheel that needs another one or not, according to what nobody knows before the bundle boots."""
-    for line in wheel.requires:
-        try:
-            requirement = Requirement(line) if len(line) <= MAX_REQUIREMENT else None
-        except InvalidRequirement:
-            continue  # uv has understood it, or has left it out
-        except RecursionError:
-            requirement = None
-        if requirement is None:
-            what = "has a requirement that is too long or too deep"
-            raise ContentError(wheel.filename, what, got=f"{line[:80]}…", rule="A2")
-        marker = requirement.marker
-        if marker is not None and depends_on_the_unknown(marker, target):
-            raise UsageError(
-                f"{wheel.name} {wheel.version}",
-                f"has a requirement that depends on {' or '.join(UNKNOWN_MARKERS)}, which nobody knows before boot",
-                got=line,
-                hint="choose another version of it, or make a wheel of it that says what it needs",
-            )
 
 
 def _to_json(packed: Packed, content: LayerContents, allowances: Allowances) -> dict[str, Any]:

@@ -14,7 +14,6 @@ what no index has. If there is no solution, the packages of the image that stand
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
     from bundler.resolving.baseline.baselines import Baseline
     from bundler.resolving.requirement_files import RequirementLine
     from bundler.runtime.targets import Target
-
-
-_NO_WHEEL = re.compile(r"has no (?:usable )?wheels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +68,7 @@ class InTheWay(Unsolved):
         """Return the error, of which *explained* is the resolver's part."""
         names = ", ".join(sorted({demand.name for demand in self.demands}))
         hint = f"loosen what asks for another {names}, or use an image that has one"
-        if _NO_WHEEL.search(str(self)) and not self.left_out:
+        if self.is_about_wheels and not self.left_out:
             hint = f"--skip-provided leaves {names} to the image; or {hint}"
         reason = explained.what if explained.where == "requirements" else explained.fault
         what = f"the image is in the way: {'; '.join(map(str, self.demands))}; {reason}"
@@ -222,7 +218,7 @@ class _Search:
     def _blamed(self, unsolved: Unsolved, found: Iterable[Demand]) -> Unsolved:
         """Return *unsolved* with those of the demands *found* that it is about."""
         demands = list(found)
-        named = [demand for demand in demands if re.search(rf"(?<![\w.-]){re.escape(demand.name)}\b", str(unsolved))]
+        named = [demand for demand in demands if unsolved.names(demand.name)]
         if not demands:
             return unsolved
         return InTheWay(

@@ -20,9 +20,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
 
 from bundler.fetching.index_options import redacted_text
+from bundler.markers import names_unknown, parse_requirement
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.small_files import read_text
-from bundler.targets import UNKNOWN_MARKERS, compatibility_tags, marker_environment
+from bundler.targets import compatibility_tags, marker_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -152,18 +153,17 @@ def parse_line(line: str, where: str) -> RequirementLine:
 
 def _parse(requirement: str, where: str) -> Requirement:
     try:
-        parsed = Requirement(requirement)
+        parsed = parse_requirement(requirement)
     except InvalidRequirement as error:
         reason = redacted_text(str(error).splitlines()[0])
         raise BundleError(where, f"is not a requirement: {reason}", got=redacted_text(requirement)) from None
-    for name in UNKNOWN_MARKERS:
-        if parsed.marker is not None and re.search(rf"\b{name}\b", str(parsed.marker)):
-            raise UsageError(
-                where,
-                f"depends on {name}, which nobody knows before the bundle boots",
-                got=f"{parsed.name} ; {parsed.marker}",
-                hint=f"require {parsed.name} without the marker, or leave it out",
-            )
+    if unknown := names_unknown(str(parsed.marker or "")):
+        raise UsageError(
+            where,
+            f"depends on {unknown}, which nobody knows before the bundle boots",
+            got=f"{parsed.name} ; {parsed.marker}",
+            hint=f"require {parsed.name} without the marker, or leave it out",
+        )
     return parsed
 
 

@@ -157,10 +157,8 @@ def find_wheels(
         try:
             packages = _compile(question, None, []).packages
         except Unsolved as unsolved:
-            # It names what has no wheel, one at a time.
-            text = str(unsolved)
-            missing = [name for name in wanted if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-]*\w)", text)]
-            if not missing or "://" in text:
+            missing = [name for name in wanted if unsolved.names(name)]  # one at a time
+            if not missing or unsolved.is_about_places:
                 raise _error(unsolved, question) from None
             for name in missing:
                 del wanted[name]

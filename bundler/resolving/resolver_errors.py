@@ -40,7 +40,21 @@ class NoWheelError(BundleError):
 
 
 class Unsolved(Exception):  # noqa: N818 - it is no error yet: it may be asked again in another way
-    """What uv printed when it failed, without credentials."""
+    """What uv printed when it failed, without credentials. Nothing else knows uv's wording."""
+
+    @property
+    def is_about_wheels(self) -> bool:
+        """Whether a version that is needed has no wheel."""
+        return "has no wheels" in str(self) or "has no usable wheels" in str(self)
+
+    @property
+    def is_about_places(self) -> bool:
+        """Whether an index or a file could not be had."""
+        return "://" in str(self)
+
+    def names(self, name: str) -> bool:
+        """Tell whether the project *name* is among the reasons."""
+        return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-]*\w)", str(self)) is not None
 
 
 def explained(

@@ -48,6 +48,9 @@ _MAX_INT_DIGITS = 18
 _MAX_PATH = 1000
 _SHOWN = 80
 _FILE_TYPES = [str, int, str, bool, int]
+_MAX_DEPTH = 32  # of arrays and objects; ours need 8
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)  # one that does not end, ends with the data
+_NO_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
 _SIZE = re.compile("[0-9]{1,10}", re.ASCII)
 
 
@@ -74,6 +77,8 @@ def parse_json(data: bytes, where: str, limit: int = MAX_DOCUMENT) -> Any:  # no
         raise ContentError(where, "is too large", got=f"{len(data)} bytes", want=f"at most {limit}", rule="B15")
     if data[:3] == b"\xef\xbb\xbf" or (b"\\u" in data and _SURROGATE.search(data)):
         raise ContentError(where, "is not plain UTF-8 (BOM or surrogates)", rule="B15")
+    if _is_deep(data):
+        raise ContentError(where, f"is not strict JSON: nested more than {_MAX_DEPTH} deep", rule="B15")
     try:
         return json.loads(
             data.decode("utf-8"),
@@ -82,8 +87,21 @@ def parse_json(data: bytes, where: str, limit: int = MAX_DOCUMENT) -> Any:  # no
             parse_constant=_refuse,
             parse_int=_int,
         )
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise ContentError(where, f"is not strict JSON: {error}", rule="B15") from None
+
+
+def _is_deep(data: bytes) -> bool:
+    """Tell whether *data* nests too deeply. How deep a parser of JSON goes differs between Pythons; this does not."""
+    if b"\\" in data:
+        data = _STRING.sub(b"", data)
+    brackets = _STRING.sub(b"", data.translate(None, _NO_BRACKETS).replace(b'""', b""))
+    brackets = brackets.replace(b"{", b"[").replace(b"}", b"]")
+    for _ in range(_MAX_DEPTH):
+        if b"[" * (_MAX_DEPTH + 1) in brackets:
+            return True
+        brackets = brackets.replace(b"[]", b"")
+    return b"[]" in brackets
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -41,7 +41,6 @@ from bundler.archives.portable_paths import fault_of_name, folded
 from bundler.archives.tar_reader import read_tar
 from bundler.archives.tar_writer import END, FrameWriter, tar_header
 from bundler.archives.zip_reader import Archive
-from bundler.layers.layers import check_requirements
 from bundler.locks import Lock
 from bundler.runtime.carriers import Member, open_carrier
 from bundler.runtime.documents import Config, Descriptor, Manifest, digest_of, is_tree_path, parse_json, to_json
@@ -56,6 +55,7 @@ from bundler.wheels.allowances import Allowances
 from bundler.wheels.entry_points import launcher, parse_entry_points, scripts_of
 from bundler.wheels.install import chunks_of, files_of
 from bundler.wheels.records import parse_record
+from bundler.wheels.requires_dist import check_requires_dist
 from bundler.wheels.startup_code import check_startup_code
 from bundler.wheels.wheel_reader import Wheel
 
@@ -154,7 +154,7 @@ def fuzz_wheel(data: bytes) -> bool:
         return False
     allowances = Allowances()
     with refusals() as refused, Wheel.open(made, pin_of(made), warn=_printable, allowances=allowances) as opened:
-        check_requirements(opened, PY37)
+        check_requires_dist(opened, PY37)
         tree = files_of(opened)
         for file in tree:
             chunks = list(chunks_of(opened, file))

@@ -69,6 +69,11 @@ CASES = {
         {"requires": ["a; " + "(" * 4000 + "os_name == 'x'" + ")" * 4000]},
         "too long or too deep",
     ),
+    "a requirement that is nested more deeply than anybody needs": Case(
+        "A2",
+        {"requires": ["a; " + "(" * 33 + "os_name == 'x'" + ")" * 33]},
+        "too long or too deep",
+    ),
     "a requirement that is too long": Case("A2", {"requires": ["a" * 20_000]}, "too long or too deep"),
     "tags that stand for millions": Case(
         "A2",

@@ -51,6 +51,23 @@ def test_b15_refuses_json_that_is_not_strict(data):
     assert caught.value.exit_code == 3
 
 
+@pytest.mark.parametrize("nest", ["[%s]", '{"a":%s}', "[0,[],%s]", '["]",%s]', '["\\\\",%s]', '{"[\\"[":%s}'])
+def test_b15_nesting_is_bounded_by_us_and_not_by_the_parser(nest):
+    def nested(depth):
+        text = "[]"
+        for _ in range(depth - 1):
+            text = nest % text
+        return text.encode()
+
+    parse_json(nested(32), "doc.json")
+    with pytest.raises(ContentError, match="nested more than 32 deep"):
+        parse_json(nested(33), "doc.json")
+
+
+def test_b15_brackets_in_strings_are_no_nesting():
+    assert parse_json(b'{"a":"' + b"[{" * 99 + b'"}', "doc.json") == {"a": "[{" * 99}
+
+
 def test_b15_refuses_a_document_over_its_limit():
     with pytest.raises(ContentError, match="too large"):
         parse_json(b'"' + b"a" * 100 + b'"', "doc.json", limit=50)

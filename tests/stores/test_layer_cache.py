@@ -276,7 +276,7 @@ def test_frames_of_the_right_bytes_that_a_bundle_may_not_have_are_not_taken(comp
 
 
 def test_another_compression_of_the_right_bytes_gives_the_same_tree_by_another_digest(locked, machine):
-    """It cannot be told from an honest one without compressing; docs/upload.md says so."""
+    """It cannot be told from an honest one without compressing; docs/stores.md says so."""
     store = MemoryStore()
     honest = machine(locked, store)
     name, _, frames = entries(store)["pkg"]

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import InvalidRequirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bundler.azureml.doctoring.findings import Finding, some
+from bundler.markers import parse_requirement
 from bundler.targets import compatibility_tags, marker_environment
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Distribution:
         environment = {**marker_environment(target), "extra": ""}
         for line in self.metadata.get_all("Requires-Dist", []):
             try:
-                requirement = Requirement(line)
+                requirement = parse_requirement(line)
                 needed = requirement.marker is None or requirement.marker.evaluate(environment)
             except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
                 continue

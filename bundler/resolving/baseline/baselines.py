@@ -29,6 +29,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from bundler.fetching.index_options import redacted_text
+from bundler.markers import parse_requirement
 from bundler.resolving.baseline import list_installed
 from bundler.runtime.errors import BundleError, UsageError
 
@@ -71,7 +72,7 @@ class Installed:
         parsed, wrong = [], []
         for line in requires or ():
             try:
-                parsed.append(Requirement(line))
+                parsed.append(parse_requirement(line))
             except InvalidRequirement:
                 wrong.append(line)
         unknown = why if version is None or requires is None else None
@@ -147,7 +148,9 @@ def parse_baseline(data: bytes, where: str) -> Baseline:
         return _baseline(where, _read_freeze(text))
     try:
         document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise UsageError(where, "is nested too deeply", hint=_HOW) from None
+    except ValueError as error:
         raise UsageError(where, f"is not JSON: {error}", hint=_HOW) from None
     if isinstance(document, list):
         return _baseline(where, _read_list(document))

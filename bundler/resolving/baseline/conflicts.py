@@ -22,6 +22,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from bundler.markers import parse_requirement
 from bundler.targets import marker_environment
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ def _bundled(distributions: Iterable[Distribution], strange: list[Unchecked]) ->
         name, version = canonicalize_name(item.name), None
         try:
             version = Version(item.version)
-            requires = tuple(map(Requirement, item.requires))
+            requires = tuple(map(parse_requirement, item.requires))
         except (InvalidVersion, InvalidRequirement) as error:
             requires = ()
             strange.append(Unchecked(name=name, version=version, reason=f"in the bundle: {error}"))
