@@ -14,14 +14,14 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional
+    from typing import List
 
 SITE_PACKAGES = "site-packages"
 _OWN = {"sitecustomize", "bundle_runtime"}
 
 
-def add_site_packages(root: str, position: int = 0, names: Optional[List[str]] = None) -> List[str]:
-    """Put the tree at *root* onto ``sys.path`` at *position*; *names* is what lies there (default: what is listed).
+def add_site_packages(root: str, position: int = 0) -> List[str]:
+    """Put the tree at *root* onto ``sys.path`` at *position*.
 
     Return the names of the modules that are imported already from elsewhere, and therefore stay what they are.
     """
@@ -30,8 +30,7 @@ def add_site_packages(root: str, position: int = 0, names: Optional[List[str]] =
         position = sys.path.index(sitedir)
     else:
         sys.path.insert(position, sitedir)
-    if names is None:
-        names = sorted(os.listdir(sitedir)) if os.path.isdir(sitedir) else []
+    names = sorted(os.listdir(sitedir)) if os.path.isdir(sitedir) else []
     for name in names:
         if name.endswith(".pth"):
             position = _add_pth(sitedir, name, position)

@@ -388,13 +388,12 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
 @pytest.mark.parametrize("form", ["packed", "tree"])
-@pytest.mark.parametrize("lazy", ["0", "1"])
-def test_c22_a_locale_that_cannot_spell_a_file_is_refused_by_name(tmp_path, form, lazy):
+def test_c22_a_locale_that_cannot_spell_a_file_is_refused_by_name(tmp_path, form):
     path, _ = make(tmp_path, form, files={**FILES, "site-packages/data/\u00e4.txt": b"x"})
     hint = "set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
-    refused(path, tmp_path, 5, "that this Python cannot spell; got ascii, want utf-8", BUNDLE_LAZY=lazy, **ASCII)
-    assert hint in start(path, SHOW, BUNDLE_LAZY=lazy, **ASCII).stderr
-    assert start(path, SHOW, BUNDLE_LAZY=lazy, **{**ASCII, "PYTHONUTF8": "1"}).returncode == 0
+    refused(path, tmp_path, 5, "that this Python cannot spell; got ascii, want utf-8", **ASCII)
+    assert hint in start(path, SHOW, **ASCII).stderr
+    assert start(path, SHOW, **{**ASCII, "PYTHONUTF8": "1"}).returncode == 0
 
 
 def test_a_tree_is_found_again_whatever_the_locale_makes_of_its_path(packed, tmp_path):
