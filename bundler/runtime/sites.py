@@ -39,14 +39,6 @@ def add_site_packages(root: str, position: int = 0) -> List[str]:
     return _imported_from_elsewhere(sitedir, {name.partition(".")[0] for name in names})
 
 
-def top_level_of(path: str) -> str:
-    """Return the module or directory in ``site-packages`` that the *path* of a tree belongs to; "" if none."""
-    if not path.startswith(SITE_PACKAGES + "/"):
-        return ""
-    name, directory, _ = path[len(SITE_PACKAGES) + 1 :].partition("/")
-    return name if directory else name.partition(".")[0]
-
-
 def lines_of(data: bytes) -> List[str]:
     """Return the lines of a ``.pth`` file, cut where ``site`` cuts them."""
     text = data.decode("utf-8", "surrogateescape")
