@@ -23,10 +23,9 @@ _PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.cli im
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.usage = f"{parser.prog} [--lazy] [--expect DIGEST] [--key PUB] [--report FILE] PATH -- CMD [ARGUMENT …]"
+    parser.usage = f"{parser.prog} [--expect DIGEST] [--key PUB] [--report FILE] PATH -- CMD [ARGUMENT …]"
     parser.add_argument("path", metavar="PATH", help="a .pyz, a packed directory or a tree")
     add_demands(parser)
-    parser.add_argument("--lazy", action="store_true", help="unpack while the command runs (default: BUNDLE_LAZY)")
     parser.add_argument("--report", metavar="FILE", help="write what was done, and why, as JSON")
     parser.add_argument(
         "--target-python", metavar="PATH", type=Path, help="the interpreter (default: found on this host)"
@@ -47,7 +46,6 @@ def run(options: argparse.Namespace) -> NoReturn:
             hint="name one with --target-python, or run it where it belongs",
         )
     extra = ["--report", options.report] if options.report else []
-    extra += ["--lazy"] if options.lazy else []
     package = str(Path(bundler.runtime.__file__).parent.parent)
     arguments = [str(python.path), "-c", _PROGRAM, package, "run", *extra, options.path, "--", *options.command]
     os.execve(python.path, arguments, environ)  # noqa: S606 - no shell is wanted

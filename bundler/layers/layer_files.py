@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from bundler.archives.portable_paths import folded
 from bundler.runtime.errors import BundleError, ContentError
 from bundler.runtime.indexes import directories_of
-from bundler.runtime.sites import top_level_of
 from bundler.wheels.install import chunks_of, files_of
 from bundler.wheels.records import record_text
 from bundler.wheels.startup_code import added_directories, check_startup_code
@@ -138,12 +137,6 @@ class LayerContents:
     def paths(self) -> Container[str]:
         """The paths of all files."""
         return self._owners.keys()
-
-    def top_level_of(self, number: int) -> tuple[str, ...]:
-        """Return what the wheel *number* has right in ``site-packages``, but its metadata."""
-        metadata = self.wheels[number].dist_info
-        names = {top_level_of(path) for path, _, _ in self._rows[number]}
-        return tuple(sorted(names - {"", "__pycache__", metadata}))
 
     def owners_of(self, packed: Packed) -> list[int]:
         """Return the number of the wheel of each file of *packed*."""

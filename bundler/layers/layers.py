@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bundler.locks import Pin
     from bundler.runtime.targets import Target
 
-LAYER_FORMAT = 5  # another number whenever the same wheels give other bytes: layers are cached
+LAYER_FORMAT = 6  # another number whenever the same wheels give other bytes or facts: layers are cached
 BIG_WHEEL = 1 << 20
 GROUPS = 8
 
@@ -222,7 +222,6 @@ def _to_json(packed: Packed, content: LayerContents, allowances: Allowances) -> 
                 layer=0,
                 size=sizes[n],
                 requires=wheel.requires,
-                top_level=content.top_level_of(n),
             )._asdict()
             for n, wheel in enumerate(content.wheels)
         ],

@@ -15,20 +15,18 @@ import os
 import sys
 import time
 from contextlib import suppress
-from typing import Any, Dict, Mapping, MutableMapping, Optional, Tuple
+from typing import Any, Dict, MutableMapping, Optional, Tuple
 
 from . import markers
 from .carriers import Carrier, open_carrier
 from .demands import Demands, demands_of, with_options
 from .errors import BundleError, PlaceError, UsageError
 from .images import Image, load_image, read_config, read_digest
-from .places import Lock, Staging, choose_cache, discard, remove_leftovers
+from .places import Lock, Staging, choose_cache, discard
 from .pruning import prune_beside
 from .trees import faults_of_tree, raise_faults, write_tree
 from .uses import hold
 from .zstd import Decoder
-
-LAZY_STATE = ".bundle/lazy"  # in a tree that is not complete (see ``parts``)
 
 
 def open_tree(
@@ -74,14 +72,6 @@ def policy_of(environ: MutableMapping[str, str]) -> str:
     return policy
 
 
-def lazy_of(environ: Mapping[str, str]) -> bool:
-    """Return ``BUNDLE_LAZY``; raise ``UsageError`` if it is neither yes nor no."""
-    value = environ.get("BUNDLE_LAZY") or "0"
-    if value not in ("0", "1"):
-        raise UsageError("BUNDLE_LAZY", "is neither yes nor no", got=value, want="1 or 0")
-    return value == "1"
-
-
 def _verify_in_place(
     carrier: Carrier, digest: str, policy: str, environ: MutableMapping[str, str], report: Dict[str, Any]
 ) -> None:
@@ -115,8 +105,7 @@ def _cached_tree(
     def needed(cache: str) -> Tuple[int, int]:
         """Bytes and files still to be written into *cache*: none if the tree is there."""
         nonlocal image
-        root = os.path.join(cache, name)
-        if os.path.isdir(root) and not os.path.lexists(os.path.join(root, LAZY_STATE)):
+        if os.path.isdir(os.path.join(cache, name)):
             return 0, 0
         if image is None:
             image = load_image(carrier, digest)
@@ -142,7 +131,7 @@ def _cached_tree(
         raise PlaceError(
             error.filename or cache, f"cannot be used: {error.strerror}", hint="set BUNDLE_CACHE", rule="C23"
         ) from error
-    if report["decision"] in ("unpacked", "completed"):
+    if report["decision"] == "unpacked":
         prune_beside(root)
     return root
 
@@ -154,18 +143,8 @@ def _note(root: str, digest: str, demands: str, *, looked: bool) -> None:
 
 
 def _make_ready(image: Image, carrier: Carrier, root: str, policy: str, demands: str, report: Dict[str, Any]) -> None:
-    """Take the tree at *root* as it is, or verify it, or unpack it (anew); complete one that was begun lazily."""
-    if os.path.lexists(os.path.join(root, LAZY_STATE)):
-        from .parts import complete
-
-        completed = complete(image.digest, root, carrier.path)
-        if completed and policy != "always":
-            report.update(decision="completed", decoder=completed)
-            markers.note(root, image.digest, demands)
-            return
-        policy = "always" if completed else "boot"  # what is there is no tree to be taken without a look
+    """Take the tree at *root* as it is, or verify it, or unpack it (anew)."""
     there = os.path.isdir(root)
-    remove_leftovers(root)
     if there and policy == "never":
         report.update(decision="taken without a look")
         _note(root, image.digest, demands, looked=False)

@@ -107,9 +107,8 @@ def _parser(artifact: Optional[str]) -> argparse.ArgumentParser:
             command.add_argument("directory", metavar="DIR", help="the directory to make")
             command.add_argument("--force", action="store_true", help="replace a tree that is there")
         if name == "run":
-            options = "[--lazy] [--expect DIGEST] [--key PUB] [--report FILE]"
+            options = "[--expect DIGEST] [--key PUB] [--report FILE]"
             command.usage = f"{parser.prog} run {options} {path} -- CMD [ARGUMENT …]"
-            command.add_argument("--lazy", action="store_true", help="unpack while it runs (default: BUNDLE_LAZY)")
         if name != "info":
             command.add_argument("--report", metavar="FILE", help="write what was done, and why, as JSON")
         else:
@@ -198,21 +197,12 @@ def _unpack(options: argparse.Namespace, report: Dict[str, Any]) -> int:
 
 
 def _run(options: argparse.Namespace, report: Dict[str, Any]) -> int:
-    from . import markers
-    from .boot import lazy_of, open_tree
+    from .boot import open_tree
     from .mounting import command_in
     from .uses import hand_on
 
     environ = demanding(options, os.environ)
-    # The children are given the tree alone, which cannot show what was demanded before it is complete.
-    if (options.lazy or lazy_of(environ)) and markers.demanded(environ) == markers.NONE:
-        from .lazy import open_lazily
-
-        root, filling = open_lazily(options.path, environ=environ, report=report)
-        if filling is not None:
-            filling.need_scripts()
-    else:
-        root = open_tree(options.path, environ=environ, report=report)
+    root = open_tree(options.path, environ=environ, report=report)
     command, env = command_in(root, options.command, environ)
     report.update(command=command)
     _write_report(options, report)

@@ -35,10 +35,7 @@ SIGNATURES = ".bundle/signatures"
 
 
 class Distribution(NamedTuple):
-    """An installed project: the wheel it came from (sha256 as hex), its layer, its files' size in bytes.
-
-    *top_level* are the names that it has in ``site-packages``: of modules without suffixes, of directories.
-    """
+    """An installed project: the wheel it came from (sha256 as hex), its layer, its files' size in bytes."""
 
     name: str
     version: str
@@ -47,7 +44,6 @@ class Distribution(NamedTuple):
     layer: int
     size: int
     requires: Tuple[str, ...]
-    top_level: Tuple[str, ...]
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Distribution:
@@ -61,7 +57,6 @@ class Distribution(NamedTuple):
             fields.size("layer"),
             fields.size("size"),
             fields.strings("requires"),
-            fields.strings("top_level"),
         )
 
 

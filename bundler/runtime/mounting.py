@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from .boot import lazy_of, open_tree
+from .boot import open_tree
 from .demands import with_options
 from .documents import TREE_PATH
 from .errors import UsageError
@@ -24,17 +24,15 @@ def mount(
     *,
     keys: Sequence[str] = (),
     min_serial: Optional[int] = None,
-    lazy: Optional[bool] = None,
     report: Optional[Dict[str, Any]] = None,
 ) -> str:
     """Verify the bundle at *path*, unpack it if need be, and put it at the front of ``sys.path``.
 
     A relative *path* is relative to the file of the caller. *expect* is the digest it must have (default:
     ``BUNDLE_EXPECT``), *keys* are paths of public keys of which one must have signed it (``BUNDLE_PUBLIC_KEY``),
-    *min_serial* is the least serial number that it may have (``BUNDLE_MIN_SERIAL``). With *lazy* (default:
-    ``BUNDLE_LAZY``) it is unpacked while it is used. Return the directory of the tree; raise a ``BundleError`` and
-    leave ``sys.path`` as it is if anything is not as it must be. Modules that were imported before from elsewhere stay:
-    a warning in the log names them.
+    *min_serial* is the least serial number that it may have (``BUNDLE_MIN_SERIAL``). Return the directory of the tree;
+    raise a ``BundleError`` and leave ``sys.path`` as it is if anything is not as it must be. Modules that were imported
+    before from elsewhere stay: a warning in the log names them.
     """
     caller = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the documented way to the caller
     if caller:
@@ -44,14 +42,8 @@ def mount(
     report = {} if report is None else report
     demanding = keys or min_serial is not None
     environ = with_options(os.environ, keys=keys, min_serial=min_serial) if demanding else os.environ
-    if lazy_of(environ) if lazy is None else lazy:
-        from .lazy import add_lazy_site_packages, open_lazily
-
-        root, filling = open_lazily(path, expect, environ=environ, report=report)
-        elsewhere = add_lazy_site_packages(root, filling, report_path=environ.get("BUNDLE_REPORT", ""))
-    else:
-        root = open_tree(path, expect, environ=environ, report=report)
-        elsewhere = add_site_packages(root)
+    root = open_tree(path, expect, environ=environ, report=report)
+    elsewhere = add_site_packages(root)
     report.update(already_imported=elsewhere)
     if os.environ.get("BUNDLE_REPORT"):
         from .reports import write_report

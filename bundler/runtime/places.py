@@ -165,7 +165,7 @@ class Staging:
         self._fd = -1
 
     def __enter__(self) -> Staging:
-        remove_leftovers(self._final)
+        _remove_leftovers(self._final)
         self.path = private_name(self._final)
         os.mkdir(self.path, 0o700)
         self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -212,7 +212,7 @@ def private_name(final: str) -> str:
     return os.path.join(parent, f".{name}.partial-{os.urandom(8).hex()}")
 
 
-def remove_leftovers(final: str) -> None:
+def _remove_leftovers(final: str) -> None:
     """Remove what processes that do not live any more have left beside *final* under private names."""
     parent, name = os.path.split(final)
     for other in os.listdir(parent):

@@ -14,14 +14,14 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional
+    from typing import List
 
 SITE_PACKAGES = "site-packages"
 _OWN = {"sitecustomize", "bundle_runtime"}
 
 
-def add_site_packages(root: str, position: int = 0, names: Optional[List[str]] = None) -> List[str]:
-    """Put the tree at *root* onto ``sys.path`` at *position*; *names* is what lies there (default: what is listed).
+def add_site_packages(root: str, position: int = 0) -> List[str]:
+    """Put the tree at *root* onto ``sys.path`` at *position*.
 
     Return the names of the modules that are imported already from elsewhere, and therefore stay what they are.
     """
@@ -30,22 +30,13 @@ def add_site_packages(root: str, position: int = 0, names: Optional[List[str]] =
         position = sys.path.index(sitedir)
     else:
         sys.path.insert(position, sitedir)
-    if names is None:
-        names = sorted(os.listdir(sitedir)) if os.path.isdir(sitedir) else []
+    names = sorted(os.listdir(sitedir)) if os.path.isdir(sitedir) else []
     for name in names:
         if name.endswith(".pth"):
             position = _add_pth(sitedir, name, position)
     sys.path_importer_cache.clear()
     sys.dont_write_bytecode = True  # a .pyc that Python adds would be a fault of the tree
     return _imported_from_elsewhere(sitedir, {name.partition(".")[0] for name in names})
-
-
-def top_level_of(path: str) -> str:
-    """Return the module or directory in ``site-packages`` that the *path* of a tree belongs to; "" if none."""
-    if not path.startswith(SITE_PACKAGES + "/"):
-        return ""
-    name, directory, _ = path[len(SITE_PACKAGES) + 1 :].partition("/")
-    return name if directory else name.partition(".")[0]
 
 
 def lines_of(data: bytes) -> List[str]:

@@ -70,9 +70,6 @@ def _mount(
     in_place = os.path.basename(directory) == SITE_PACKAGES and os.path.isdir(os.path.join(above, ".bundle"))
     root = _ready(above, environ) if in_place else _found(directory, read, environ)
     worked = root is None
-    unfinished = in_place and os.path.isdir(os.path.join(above, ".bundle", "lazy"))
-    if root is None and (unfinished or environ.get("BUNDLE_LAZY", "0") not in ("", "0")):
-        return _mount_lazily(above if in_place else directory, position, environ, report)
     if root is None:
         from .boot import open_tree
 
@@ -86,26 +83,6 @@ def _mount(
         report.setdefault("decision", "found finished")
         report.update(tree=root, already_imported=elsewhere, pid=os.getpid())
         write_report(path, report)
-    return position + len(sys.path) - before
-
-
-def _mount_lazily(path: str, position: int, environ: MutableMapping[str, str], report: Dict[str, Any]) -> int:
-    """Mount the bundle at *path* while it is unpacked. A report of the process that has begun that stays."""
-    from .boot import lazy_of
-    from .lazy import add_lazy_site_packages, open_lazily
-
-    lazy_of(environ)
-    root, filling = open_lazily(path, environ=environ, report=report)
-    before = len(sys.path)
-    file = environ.get("BUNDLE_REPORT", "")
-    if report["decision"] in ("found finished", "lazy, begun by another process") and os.path.exists(file):
-        file = ""
-    elsewhere = add_lazy_site_packages(root, filling, position, file)
-    if file:
-        from .reports import write_report
-
-        report.update(tree=root, already_imported=elsewhere, pid=os.getpid())
-        write_report(file, report)
     return position + len(sys.path) - before
 
 

@@ -14,7 +14,7 @@ import hashlib
 import os
 import stat
 import threading
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from .carriers import TREE_CONFIG, TREE_MANIFEST, Carrier
 from .documents import TREE_PATH, File
@@ -29,20 +29,17 @@ _LAUNCH_PYCACHES = ("site-packages/__pycache__", "site-packages/bundle_runtime/_
 _LAUNCH_PYCS = (SITECUSTOMIZE_PYC, _LAUNCH_PYCACHES[1] + "/")
 
 
-class FileWriter:
+class _Writer:
     """A new file of the tree."""
 
     def __init__(self, path: str, mode: int) -> None:
-        """Make the file at *path*."""
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
 
     def write(self, data: Any) -> None:  # noqa: ANN401 - bytes-like
-        """Write all of *data*."""
         while data:
             data = data[os.write(self._fd, data) :]
 
     def close(self) -> None:
-        """Close the file."""
         os.close(self._fd)
 
 
@@ -63,17 +60,20 @@ def write_tree(
     """
     source = "given"
     if decode is None:
-        decode, source = decoder_for(carrier.path, image.decoder(), root)
+        decode, source = find_decoder(image.decoder(), root)
+    if decode is None:
+        want = "the interpreter it was built for, libzstd.so.1, or Python 3.14"
+        raise TargetError(carrier.path, "cannot be decoded: there is no zstd for this interpreter", want=want)
 
-    def sink(file: File) -> FileWriter:
-        return FileWriter(os.path.join(root, file.path), 0o555 if file.executable else 0o444)
+    def sink(file: File) -> _Writer:
+        return _Writer(os.path.join(root, file.path), 0o555 if file.executable else 0o444)
 
     directories = directories_of([*image.documents, *(file.path for file in image.tree.files)])
     try:
         for directory in directories:
             os.mkdir(os.path.join(root, directory))
         for path, data in image.documents.items():
-            writer = FileWriter(os.path.join(root, path), 0o444)
+            writer = _Writer(os.path.join(root, path), 0o444)
             try:
                 writer.write(data)
             finally:
@@ -90,15 +90,6 @@ def write_tree(
         ) from error
     raise_faults(carrier.path, faults)
     return source
-
-
-def decoder_for(where: str, carried: Optional[bytes], scratch: str) -> Tuple[Decoder, str]:
-    """Return a decoder and where it comes from; raise ``TargetError`` if there is none."""
-    decode, source = find_decoder(carried, scratch)
-    if decode is None:
-        want = "the interpreter it was built for, libzstd.so.1, or Python 3.14"
-        raise TargetError(where, "cannot be decoded: there is no zstd for this interpreter", want=want)
-    return decode, source
 
 
 def raise_faults(where: str, faults: List[ContentError]) -> None:

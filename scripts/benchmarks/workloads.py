@@ -110,20 +110,14 @@ class Bench:
                 if round_ == 0:  # unpacks, or fills the page cache
                     row.seconds.clear()
 
-    def lazy(self) -> None:
-        """Boot cold up to the end of one import, without the interpreter's end, and of all, eagerly and lazily."""
+    def one_import(self) -> None:
+        """Boot cold up to the end of one import, without the interpreter's end: little more than the boot itself."""
         place = self.place
         packed = self._packed()
-        first = place.work / "first.py"
-        first.write_text(f"{FIRST[self.name]}\nimport os\nos._exit(0)\n")
-        programs = {FIRST[self.name]: first, IMPORTS[self.name]: self.program}
+        command = [place.python, "-B", "-c", f"{FIRST[self.name]}\nimport os\nos._exit(0)"]
         for _ in range(self.rounds):
-            for what, program in programs.items():
-                for tool, lazily in (("bundle", "0"), ("bundle, lazy", "1")):
-                    forget_unpacked(place)
-                    environ = {"PYTHONPATH": str(packed), "BUNDLE_LAZY": lazily}
-                    command = [place.python, "-B", program]
-                    self.results.run(f"cold boot to {what}", tool, command, place, **environ)
+            forget_unpacked(place)
+            self.results.run(f"cold boot to {FIRST[self.name]}", "bundle", command, place, PYTHONPATH=str(packed))
 
     def verify(self) -> None:
         """Verify a tree and a ``.pyz``; beside them, sha256sum of the same bytes with all cores."""
@@ -166,7 +160,7 @@ class Bench:
         return self.results.run(workload, tool, command, self.place)
 
 
-WORKLOADS = ("create", "change_one_pin", "boot", "start", "lazy", "verify", "together")
+WORKLOADS = ("create", "change_one_pin", "boot", "start", "one_import", "verify", "together")
 
 
 def prepare(place: Place, requirements: Path) -> int:

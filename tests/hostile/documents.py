@@ -75,7 +75,7 @@ def _files(*rows: list[Any]) -> Callable[[Any], Any]:
 
 def _distribution(**fields: object) -> dict[str, object]:
     plain = {"name": "a", "version": "1.0", "wheel": "a-1.0-py3-none-any.whl", "sha256": HEX, "layer": 1, "size": 6}
-    return {**plain, "requires": [], "top_level": ["a"], **fields}
+    return {**plain, "requires": [], **fields}
 
 
 def _row(
@@ -227,8 +227,8 @@ DOCUMENTS = {
     "tree: a distribution in a layer that is not there": Case(
         "tree", put("distributions", value=[_distribution(layer=2)]), "B15", "distributions[0].layer: is not a layer"
     ),
-    "tree: a top-level name that is a number": Case(
-        "tree", put("distributions", value=[_distribution(top_level=["a", 1])]), "B15", "distributions[0].top_level"
+    "tree: a requirement that is a number": Case(
+        "tree", put("distributions", value=[_distribution(requires=["a", 1])]), "B15", "distributions[0].requires"
     ),
     "tree: no layers": Case("tree", put("layers", value=[]), "B16", "different layers"),
     **{

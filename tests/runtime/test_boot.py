@@ -16,6 +16,7 @@ from bundler.runtime.markers import boot_id
 
 FILES = {
     "site-packages/mod.py": b"value = 42\n",
+    "site-packages/package/__init__.py": b"value = 44\n",
     "site-packages/sub/lib/inner.py": b"value = 43\n",
     "site-packages/paths.pth": b"sub/lib\nimport os; os.makedirs('canary', exist_ok=True)\n../../..\n/etc\n",
     "site-packages/data.bin": bytes(range(256)) * 2000,
@@ -91,6 +92,26 @@ def test_console_scripts_run_by_name(bundle):
         "run", bundle[0], "--", "tool", "a", "b", env={"PATH": "", "BUNDLE_CACHE": os.environ["BUNDLE_CACHE"]}
     )
     assert answer.stdout == "42 ['a', 'b']\n"
+
+
+def test_a_shell_finds_the_console_scripts_and_its_pythons_the_bundle(bundle):
+    path = os.pathsep.join([os.path.dirname(python("3.7")), os.environ["PATH"]])
+    script = "tool && python3 -c 'import mod; print(mod.value)'"
+    answer = boot("run", bundle[0], "--", "sh", "-c", script, env={**os.environ, "PATH": path})
+    assert answer.stdout == "42 []\n42\n", answer.stderr
+
+
+def test_a_pth_file_of_the_image_may_import_a_package_of_the_bundle(bundle, tmp_path):
+    """Python reads it before ``sitecustomize``, so what ``run`` has put on its path must be complete by then."""
+    venv = tmp_path / "venv"
+    subprocess.run([python("3.7"), "-m", "venv", "--without-pip", venv], check=True)
+    line = "import package, sys; sys.seen = package.value, package.__file__\n"
+    (venv / "lib/python3.7/site-packages/image.pth").write_text(line)
+    code = "import package, sys; print(sys.seen == (44, package.__file__), package.__file__)"
+    answer = boot("run", bundle[0], "--", venv / "bin/python", "-c", code)
+    assert answer.stderr == ""
+    assert answer.stdout.startswith("True ")
+    assert answer.stdout.endswith("/site-packages/package/__init__.py\n")
 
 
 def test_the_artifact_is_its_own_program(bundle, tmp_path):

@@ -29,8 +29,8 @@ FILES = {
 SHOW = "import sys, mod, inner; print(mod.value, inner.value, mod.__file__)"
 
 
-def make(directory, form, version="3.7", files=FILES):
-    image = make_image(directory / "layers", files, target=target_of(version))
+def make(directory, form, version="3.7", files=FILES, others=()):
+    image = make_image(directory / "layers", files, *others, target=target_of(version))
     out = directory / ("deps.pyz" if form == "pyz" else "deps")
     decode = lambda data, raw: zstandard.ZstdDecompressor().decompress(data, max_output_size=raw)  # noqa: E731
     write_carrier(image, out, form=form, force=False, decode=decode, jobs=1)
@@ -176,6 +176,40 @@ def test_a_namespace_package_split_between_bundle_and_image_merges(bundle, tmp_p
     (site / "legacy-nspkg.pth").write_text(prepare % str(image / "legacy") + "\n" + str(image) + "\n")
     answer = start(path, "", program=[venv / "bin/python", "-c", code])
     assert answer.stdout == "bundle bundle image\n", answer.stderr
+
+
+def test_a_namespace_package_of_several_wheels_is_whole(tmp_path):
+    others = [{f"site-packages/shared/{name}.py": b"value = 1\n"} for name in ("one", "two")]
+    path, _ = make(tmp_path, "packed", others=others)
+    answer = start(path, "import shared.two, shared.one; print(shared.one.value + shared.two.value)")
+    assert answer.stdout == "2\n", answer.stderr
+
+
+INSTALLED = {
+    "site-packages/thing/__init__.py": b"",
+    "site-packages/thing/data.txt": b"text",
+    "site-packages/thing-1.5.dist-info/METADATA": b"Metadata-Version: 2.1\nName: thing\nVersion: 1.5\n",
+    "site-packages/thing-1.5.dist-info/entry_points.txt": b"[plugins]\nplug = thing:main\n",
+}
+ASKED = {
+    "3.7": (
+        "import pkg_resources as p\n"
+        "print(p.get_distribution('thing').version, p.resource_string('thing', 'data.txt').decode(),"
+        " [entry.name for entry in p.iter_entry_points('plugins')])"
+    ),
+    "3.12": (
+        "import importlib.metadata as m, pkgutil\n"
+        "print(m.version('thing'), pkgutil.get_data('thing', 'data.txt').decode(),"
+        " [entry.name for entry in m.entry_points(group='plugins')])"
+    ),
+}
+
+
+@pytest.mark.parametrize("version", ASKED)
+def test_metadata_data_and_entry_points_of_a_distribution_are_found(tmp_path, version):
+    path, _ = make(tmp_path, "packed", version, files=INSTALLED)
+    answer = start(path, ASKED[version], version=version)
+    assert answer.stdout == "1.5 text ['plug']\n", answer.stderr
 
 
 # --- failing closed -------------------------------------------------------------------------------------------------
@@ -354,13 +388,12 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
 @pytest.mark.parametrize("form", ["packed", "tree"])
-@pytest.mark.parametrize("lazy", ["0", "1"])
-def test_c22_a_locale_that_cannot_spell_a_file_is_refused_by_name(tmp_path, form, lazy):
+def test_c22_a_locale_that_cannot_spell_a_file_is_refused_by_name(tmp_path, form):
     path, _ = make(tmp_path, form, files={**FILES, "site-packages/data/\u00e4.txt": b"x"})
     hint = "set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
-    refused(path, tmp_path, 5, "that this Python cannot spell; got ascii, want utf-8", BUNDLE_LAZY=lazy, **ASCII)
-    assert hint in start(path, SHOW, BUNDLE_LAZY=lazy, **ASCII).stderr
-    assert start(path, SHOW, BUNDLE_LAZY=lazy, **{**ASCII, "PYTHONUTF8": "1"}).returncode == 0
+    refused(path, tmp_path, 5, "that this Python cannot spell; got ascii, want utf-8", **ASCII)
+    assert hint in start(path, SHOW, **ASCII).stderr
+    assert start(path, SHOW, **{**ASCII, "PYTHONUTF8": "1"}).returncode == 0
 
 
 def test_a_tree_is_found_again_whatever_the_locale_makes_of_its_path(packed, tmp_path):

@@ -10,7 +10,6 @@ from bundler.images.launch import launch_files
 from bundler.images.oci_image import Image, assemble
 from bundler.layers.packing import BuiltLayer, Packer
 from bundler.runtime.indexes import DECODER_PATH, Distribution, directories_of
-from bundler.runtime.sites import top_level_of
 from bundler.runtime.targets import Target, this_target
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ def make_layer(directory: Path, name: str, files: Mapping[str, bytes], *, frame_
         layer=0,
         size=sum(map(len, files.values())),
         requires=(),
-        top_level=tuple(sorted({top_level_of(path) for path in files} - {""})),
     )
     return BuiltLayer(
         name=name,

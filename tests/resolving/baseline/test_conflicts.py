@@ -14,7 +14,7 @@ PY37 = PRESETS["azureml-py37"]
 
 def bundle(packages):
     return [
-        Distribution(*key.split(), f"{key.replace(' ', '-')}-py3-none-any.whl", "0" * 64, 1, 0, tuple(requires), ())
+        Distribution(*key.split(), f"{key.replace(' ', '-')}-py3-none-any.whl", "0" * 64, 1, 0, tuple(requires))
         for key, requires in packages.items()
     ]
 
