@@ -3,8 +3,7 @@
 * Size and sha256 are checked as the bytes arrive; bytes beyond the size promised end the download at once (rule A1).
 * What has arrived stays in ``.part`` under the wheel's sha256, and the next attempt, in this process or another, goes
   on there: ``Range``, with ``If-Range`` where the server gave a validator. An answer with other bytes starts again.
-* What may pass is tried again after a pause that doubles, with jitter, or as long as ``Retry-After`` says. An attempt
-  that brought something on starts the count anew: what is bounded is failing in a row.
+* What may pass is tried again (``retries``).
 * Wrong contents are fetched once more from zero, in case a cache or a cut on the way was at fault; then it is an error.
 """
 
@@ -12,15 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import random
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from urllib3.exceptions import HTTPError
 
 from bundler.caching.build_cache import unwritable
-from bundler.fetching.http_transport import Hiccup, classified
+from bundler.fetching.http_transport import classified
 from bundler.fetching.index_options import redacted
+from bundler.fetching.retries import TransientError, failures_in_a_row
 from bundler.runtime.errors import BundleError, ContentError
 
 if TYPE_CHECKING:
@@ -31,14 +29,12 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
     from bundler.fetching.http_transport import Transport
+    from bundler.fetching.retries import RetryPolicy
     from bundler.locks import Pin
     from bundler.reporters import Reporter
 
 CHUNK = 512 * 1024
 MAX_WHEEL = 16 * 1024**3
-_PROGRESS = 1024 * 1024
-_LONGEST_PAUSE = 30.0
-_LONGEST_WAIT = 120.0
 
 
 class Pause(Protocol):
@@ -46,14 +42,6 @@ class Pause(Protocol):
 
     def __call__(self, seconds: float) -> None:
         """Sleep for *seconds*."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How often to try again without getting on, and the first pause in seconds."""
-
-    retries: int
-    first: float = 0.5
 
 
 class _Restart(Exception):  # noqa: N818 - it is caught here
@@ -80,16 +68,16 @@ class Download:
         self._start = b""
         self._is_html = False
 
-    def run(self, patience: Patience) -> None:
+    def run(self, policy: RetryPolicy) -> None:
         """Complete and verify the part. Raise ``BundleError`` if that cannot be."""
         try:
             with self._open() as file:
                 self._resume(file)
                 try:
-                    self._persist(file, patience)
+                    self._persist(file, policy)
                 except ContentError:
                     self._clear(file)
-                    self._persist(file, patience)
+                    self._persist(file, policy)
         except ContentError:
             self._remove()
             raise
@@ -101,7 +89,7 @@ class Download:
                     self._remove()
         self._validator.unlink(missing_ok=True)
 
-    def _persist(self, file: BufferedRandom, patience: Patience) -> None:
+    def _persist(self, file: BufferedRandom, policy: RetryPolicy) -> None:
         """Try until the wheel is complete; raise ``ContentError`` if it then is not the one of the pin."""
         failures = restarts = 0
         while True:
@@ -113,14 +101,11 @@ class Download:
             except _Restart:
                 self._clear(file)
                 restarts += 1
-                if restarts > patience.retries + 1:
+                if restarts > policy.retries + 1:
                     raise BundleError(self._where, "cannot be resumed, and not be fetched from its start") from None
-            except Hiccup as hiccup:
-                failures = 1 if self._size - before >= _PROGRESS else failures + 1
-                if failures > patience.retries:
-                    what = f"{hiccup.what}, after {failures} attempts" if failures > 1 else hiccup.what
-                    raise BundleError(self._where, f"cannot be fetched: {what}", hint=hiccup.hint) from None
-                self._pause(_length(hiccup, failures, patience))
+            except TransientError as error:
+                failures = failures_in_a_row(failures, self._size - before)
+                policy.wait(error, failures, self._where)
         if (got := self._digest.hexdigest()) != self._pin.sha256:
             raise self._wrong("has other contents than its lock says", f"sha256:{got}", f"sha256:{self._pin.sha256}")
 
@@ -142,7 +127,7 @@ class Download:
         finally:
             response.close()
         if self._pin.size is not None and self._size < self._pin.size:
-            raise Hiccup("the connection broke")
+            raise TransientError("the connection broke")
 
     def _accept(self, response: BaseHTTPResponse, file: BufferedRandom, *, resumed: bool) -> None:
         """Bring the part to where the body of *response* begins."""
@@ -183,7 +168,7 @@ class Download:
         except HTTPError as error:
             raise classified(error, self._url) from None
         except OSError as error:
-            raise Hiccup(f"the connection broke: {error.strerror or type(error).__name__}") from None
+            raise TransientError(f"the connection broke: {error.strerror or type(error).__name__}") from None
 
     def _add(self, chunk: bytes, file: BufferedRandom) -> None:
         """Add *chunk* to the part."""
@@ -261,11 +246,3 @@ def _validator(response: BaseHTTPResponse) -> str | None:
     if etag is not None:
         return None if etag.startswith("W/") else etag
     return response.headers.get("Last-Modified")
-
-
-def _length(hiccup: Hiccup, failures: int, patience: Patience) -> float:
-    """Return the seconds to wait after *failures* in a row."""
-    if hiccup.after is not None:
-        return min(hiccup.after, _LONGEST_WAIT)
-    longest: float = min(patience.first * 2 ** (failures - 1), _LONGEST_PAUSE)
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients, hides nothing

@@ -21,8 +21,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from bundler.fetching.cancellable_connections import Sockets
-from bundler.fetching.downloads import CHUNK, Download, Patience
+from bundler.fetching.downloads import CHUNK, Download
 from bundler.fetching.http_transport import Transport
+from bundler.fetching.retries import RetryPolicy
 from bundler.runtime.errors import BundleError, ContentError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def fetch(
             offline=offline,
             environ=os.environ if environ is None else environ,
             missing=frozenset(missing),
-            patience=Patience(retries=indexes.retries, first=first_pause),
+            first_pause=first_pause,
         )
         reporter.fetching(len(missing), sum(pin.size or 0 for pin in missing))
         executor = ThreadPoolExecutor(max(jobs, 1), "fetch")
@@ -98,7 +99,7 @@ class _Fetcher:
         offline: bool,
         environ: Mapping[str, str],
         missing: frozenset[Pin],
-        patience: Patience,
+        first_pause: float,
     ) -> None:
         self._cache = cache
         self._indexes = indexes
@@ -106,7 +107,7 @@ class _Fetcher:
         self._offline = offline
         self._environ = environ
         self._missing = missing
-        self._patience = patience
+        self._policy = RetryPolicy(retries=indexes.retries, first=first_pause, sleep=self._pause)
         self._sockets = Sockets()
         self._ended = threading.Event()
         self._local = threading.local()
@@ -194,7 +195,7 @@ class _Fetcher:
             _check_offline([pin])
         part = self._cache.part(pin.sha256)
         Download(pin, pin.url or "", part, transport=self._transport(), reporter=self._reporter, pause=self._pause).run(
-            self._patience
+            self._policy
         )
         return self._cache.publish_part(pin.sha256)
 

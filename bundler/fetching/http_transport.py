@@ -4,7 +4,8 @@
   where a redirect leads: what was meant for one host is not sent to another.
 * Certificates are checked against the system's store, to which a file can be added. A trusted host is not checked.
 * Proxies come from the options, else from the environment; hosts in NO_PROXY are reached without one.
-* A failure is a ``Hiccup`` if trying again may help, else a ``BundleError``. None of them shows a login or a query.
+* A failure is a ``TransientError`` if trying again may help, else a ``BundleError``. None of them shows a login or a
+  query.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from bundler.fetching.cancellable_connections import pool_manager
 from bundler.fetching.credentials import DEFAULT_PORTS, Credentials, origin, split_login
 from bundler.fetching.index_options import redacted
 from bundler.fetching.proxies import proxy_for
+from bundler.fetching.retries import TransientError
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
@@ -47,10 +49,10 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)
-_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+_TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 _CONNECT_TIMEOUT = 15.0
 # The first that fits.
-_HICCUPS: tuple[tuple[type[HTTPError], str, str | None], ...] = (
+_TRANSIENT_ERRORS: tuple[tuple[type[HTTPError], str, str | None], ...] = (
     (ProxyError, "the proxy does not work", "look at HTTPS_PROXY, HTTP_PROXY and pip's proxy setting"),
     (SSLError, "TLS failed", None),
     (NameResolutionError, "its host has no address", "is there a network? --offline uses what is cached"),
@@ -58,16 +60,6 @@ _HICCUPS: tuple[tuple[type[HTTPError], str, str | None], ...] = (
     (TimeoutError, "no answer in time", None),
     (HTTPError, "the connection broke", None),
 )
-
-
-class Hiccup(Exception):  # noqa: N818 - it becomes an error when patience ends
-    """Something failed that may work the next time; *after* so many seconds, if the server has said so."""
-
-    def __init__(self, what: str, *, after: float | None = None, hint: str | None = None) -> None:
-        super().__init__(what)
-        self.what = what
-        self.after = after
-        self.hint = hint
 
 
 class Transport:
@@ -90,7 +82,7 @@ class Transport:
     def get(self, url: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
         """Return the response of *url*, its body still to be read; its status is 200, 206 or 416.
 
-        Raise ``Hiccup`` or ``BundleError`` for anything else.
+        Raise ``TransientError`` or ``BundleError`` for anything else.
         """
         where, own = split_login(url)
         place = origin(where)
@@ -205,7 +197,7 @@ class Transport:
         )
 
 
-def classified(error: HTTPError, url: str) -> Hiccup | BundleError:
+def classified(error: HTTPError, url: str) -> TransientError | BundleError:
     """Return what *error*, met at *url*, means."""
     where = redacted(url)
     if isinstance(error, ProxyError) and " 407" in str(error.original_error):
@@ -218,19 +210,19 @@ def classified(error: HTTPError, url: str) -> Hiccup | BundleError:
         return BundleError(where, f"the server's certificate cannot be verified: {reason}", hint=hint)
     if isinstance(error, (LocationValueError, InvalidHeader)):
         return BundleError(where, "is not a usable URL")
-    what, advice = next((what, advice) for kind, what, advice in _HICCUPS if isinstance(error, kind))
-    return Hiccup(what, hint=advice)
+    what, advice = next((what, advice) for kind, what, advice in _TRANSIENT_ERRORS if isinstance(error, kind))
+    return TransientError(what, hint=advice)
 
 
 def check_transient(response: BaseHTTPResponse) -> None:
-    """Raise ``Hiccup`` if the status of *response* may be another one the next time."""
-    if response.status not in _TRANSIENT:
+    """Raise ``TransientError`` if the status of *response* may be another one the next time."""
+    if response.status not in _TRANSIENT_STATUSES:
         return
     response.close()
     after = None
     with contextlib.suppress(InvalidHeader):
         after = Retry().get_retry_after(response)
-    raise Hiccup(f"the server says {response.status} {response.reason or ''}".strip(), after=after)
+    raise TransientError(f"the server says {response.status} {response.reason or ''}".strip(), after=after)
 
 
 def _check_status(response: BaseHTTPResponse, url: str) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import io
 import re
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from urllib3.exceptions import HTTPError
 
-from bundler.fetching.http_transport import Hiccup
 from bundler.fetching.index_options import redacted
+from bundler.fetching.retries import RetryPolicy, TransientError, retrying
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 BLOCK = 64 << 10
 LARGEST = 64 << 20
 _WHOLE = 200
-_LONGEST_PAUSE = 10.0
 _RANGE = re.compile(r"bytes (?P<start>[0-9]+)-[0-9]+/(?P<total>[0-9]+)", re.ASCII)
 
 
@@ -37,23 +35,18 @@ def get(
     transport: Transport, url: str, *, retries: int, limit: int, headers: Mapping[str, str] | None = None
 ) -> tuple[BaseHTTPResponse, bytes]:
     """Return the response of *url* and its body, which may have *limit* bytes."""
-    what = "no answer"
-    for attempt in range(retries + 1):
-        pause = 0.25 * 2**attempt
+
+    def attempt() -> tuple[BaseHTTPResponse, bytes]:
         try:
             with closing(transport.get(url, headers or {})) as response:
-                data = response.read(limit + 1)
-        except Hiccup as hiccup:
-            what, pause = hiccup.what, max(pause, hiccup.after or 0.0)
+                return response, response.read(limit + 1)
         except HTTPError:
-            what = "the connection broke"
-        else:
-            if len(data) > limit:
-                raise BundleError(redacted(url), "is larger than expected", want=f"at most {limit} bytes")
-            return response, data
-        if attempt < retries:
-            time.sleep(min(pause, _LONGEST_PAUSE))
-    raise BundleError(redacted(url), what)
+            raise TransientError("the connection broke") from None
+
+    response, data = retrying(attempt, redacted(url), RetryPolicy(retries=retries, first=0.25))
+    if len(data) > limit:
+        raise BundleError(redacted(url), "is larger than expected", want=f"at most {limit} bytes")
+    return response, data
 
 
 class RemoteFile(io.RawIOBase):

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import hashlib
-import struct
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 PINS = Path(__file__).with_name("decoder.txt")
 NAME = "decoder.so"
 _STANDARD_SINCE = (3, 14)
-_ELF_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
-_PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 
 
 def decoder_for(target: Target, *, cache: Cache, indexes: Callable[[], IndexOptions], offline: bool) -> bytes | None:
@@ -88,14 +86,16 @@ def _from_wheel(target: Target, cache: Cache, indexes: IndexOptions, *, offline:
 
 def loadable_part(elf: bytes, where: str) -> bytes:
     """Return *elf*, a 64-bit shared object, without what no program header covers, such as debug information."""
+    from elftools.common.exceptions import ELFError  # noqa: PLC0415 - needed once for each target
+    from elftools.elf.elffile import ELFFile  # noqa: PLC0415
+
     try:
-        fields = list(_ELF_HEADER.unpack_from(elf))
-        headers = [_PROGRAM_HEADER.unpack_from(elf, fields[5] + n * fields[9]) for n in range(fields[10])]
-    except struct.error:
-        headers = []
-    if not headers or elf[:6] != b"\x7fELF\x02\x01":
+        file = ELFFile(io.BytesIO(elf))
+        end = max((part["p_offset"] + part["p_filesz"] for part in file.iter_segments()), default=0)
+    except (ELFError, ValueError):
+        file, end = None, 0
+    if file is None or not end or (file.elfclass, file.little_endian) != (64, True):
         raise ContentError(where, "is not a 64-bit little-endian shared object")
-    end = max(offset + size for _, _, offset, _, _, size, _, _ in headers)
-    fields[6] = 0  # e_shoff: no section headers
-    fields[12] = fields[13] = 0  # e_shnum, e_shstrndx
-    return _ELF_HEADER.pack(*fields) + elf[_ELF_HEADER.size : end]
+    file.header.update(e_shoff=0, e_shnum=0, e_shstrndx=0)  # no section headers
+    header: bytes = file.structs.Elf_Ehdr.build(file.header)
+    return header + elf[len(header) : end]

@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bundler.archives.portable_paths import fault_of_name
+from bundler.fetching.retries import retrying
 from bundler.images.verification import verify
 from bundler.reporters import Reporter
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, TrustError, UsageError
 from bundler.runtime.places import exchange, remove_tree
 from bundler.stores.blobs import CHUNK, Blob, is_digest
-from bundler.stores.bundle_documents import patiently
 from bundler.stores.partial_blobs import receive
 from bundler.wheels.wheelhouse_layout import REQUIREMENTS, is_wheelhouse
 
@@ -170,12 +170,12 @@ def _side_file(name: str, hashes: Mapping[str, str]) -> bytes:
 
 
 def _read_side_file(place: Files, name: str) -> bytes | None:
-    size = patiently(lambda: place.size(name + SUFFIX), place.where)
+    size = retrying(lambda: place.size(name + SUFFIX), place.where)
     if size is None:
         return None
     if size > _MAX_SIDE_FILE:
         raise ContentError(f"{place.where}/{name}{SUFFIX}", "is no side file", got=f"{size} bytes", rule="B15")
-    return patiently(lambda: b"".join(place.read(name + SUFFIX)), place.where)
+    return retrying(lambda: b"".join(place.read(name + SUFFIX)), place.where)
 
 
 def _parse_side_file(data: bytes, name: str, where: str) -> dict[str, str]:
@@ -213,11 +213,11 @@ def _send(path: Path, place: Files, name: str, sha256: str, reporter: Reporter) 
                 yield chunk
 
     size = path.stat().st_size
-    patiently(lambda: place.write(name, chunks()), place.where)
+    retrying(lambda: place.write(name, chunks()), place.where)
 
 
 def _describe(place: Files, name: str, sha256: str) -> Blob:
-    size = patiently(lambda: place.size(name), place.where)
+    size = retrying(lambda: place.size(name), place.where)
     if size is None:
         raise ContentError(f"{place.where}/{name}", "is missing", rule="C19")
     return Blob(digest=f"sha256:{sha256}", size=size, media_type=_TYPE)
@@ -237,7 +237,7 @@ def _fetch(place: Files, name: str, blob: Blob, staging: Path, final: Path, repo
             reporter.copied(name, len(chunk))
             yield chunk
 
-    patiently(lambda: receive(blob, staging / "parts" / blob.hex, final, read), f"{place.where}/{name}")
+    retrying(lambda: receive(blob, staging / "parts" / blob.hex, final, read), f"{place.where}/{name}")
     return sent
 
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from typing import TYPE_CHECKING
 
-from bundler.fetching.http_transport import Hiccup
+from bundler.fetching.retries import retrying
 from bundler.runtime.carriers import Carrier, Member
 from bundler.runtime.images import load_image
 from bundler.stores.blobs import checked, read_links
-from bundler.stores.retries import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeVar
 
     from bundler.runtime.images import Image
@@ -35,18 +32,6 @@ def read_image(store: Store, manifest: Blob) -> Image:
         return load_image(documents, manifest.digest)
 
 
-def patiently(attempt: Callable[[], T], where: str, patience: Patience | None = None) -> T:
-    """Return what *attempt* returns, and make it again while its failure may pass."""
-    patience = patience or Patience(sleep=time.sleep)
-    failures = 0
-    while True:
-        try:
-            return attempt()
-        except Hiccup as hiccup:
-            failures += 1
-            patience.wait(hiccup, failures, where)
-
-
 class _Documents(Carrier):
     """The blobs of one bundle in a store, each fetched when it is asked for."""
 
@@ -56,14 +41,14 @@ class _Documents(Carrier):
         super().__init__(store.where)
         self._store = store
         self._manifest = manifest
-        data = patiently(lambda: store.document(manifest), store.where)
+        data = retrying(lambda: store.document(manifest), store.where)
         links = read_links(data, f"{store.where}: {manifest.digest}")
         self._blobs = {blob.digest: blob for blob in (*links.blobs, manifest)}
 
     def member(self, name: str) -> Member:
         blob = self._blobs["sha256:" + name.removeprefix("blobs/sha256/")]
         if name not in self._fds:
-            self._fds[name] = patiently(lambda: self._fetch(blob), self._store.where)
+            self._fds[name] = retrying(lambda: self._fetch(blob), self._store.where)
         return Member(f"{self.path}: {blob.digest}", self._fds[name], 0, blob.size)
 
     def _fetch(self, blob: Blob) -> int:

@@ -16,11 +16,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundler.fetching.http_transport import Hiccup
+from bundler.fetching.retries import RetryPolicy, TransientError, failures_in_a_row, retrying
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, TrustError, UsageError
 from bundler.stores.blobs import Blob, is_digest, read_links
-from bundler.stores.retries import Patience
 from bundler.stores.store import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 JOBS = 4
-_PROGRESS = 1 << 20
 _MAX_REFERRERS = 1000
 
 
@@ -116,7 +114,7 @@ class _Copier:
         self._sent = 0
         self._sent_blobs = 0
         self._adopted = 0
-        self._patience = Patience(retries=options.retries, first=options.first_pause, sleep=self._sleep)
+        self._policy = RetryPolicy(retries=options.retries, first=options.first_pause, sleep=self._sleep)
 
     def copy(self, name: str, new_name: str, expect: str | None) -> Copied:
         image = self._tried(lambda: find(self._source, name, expect), self._source)
@@ -210,9 +208,9 @@ class _Copier:
                     for chunk in chunks:
                         offset += len(chunk)
                         yield chunk
-            except Hiccup as hiccup:
-                failures = 1 if offset - before >= _PROGRESS else failures + 1
-                self._patience.wait(hiccup, failures, f"{self._source.where}: {blob.digest}")
+            except TransientError as error:
+                failures = failures_in_a_row(failures, offset - before)
+                self._policy.wait(error, failures, f"{self._source.where}: {blob.digest}")
             else:
                 return
 
@@ -257,18 +255,7 @@ class _Copier:
             )
 
     def _tried(self, attempt: Callable[[], T], store: Store, progress: Callable[[], int] = lambda: 0) -> T:
-        """Return what *attempt* on *store* returns, after patience with what may pass.
-
-        An attempt that has brought something on, as *progress* tells in bytes, starts the count anew.
-        """
-        failures = 0
-        while True:
-            before = progress()
-            try:
-                return attempt()
-            except Hiccup as hiccup:
-                failures = 1 if progress() - before >= _PROGRESS else failures + 1
-                self._patience.wait(hiccup, failures, store.where)
+        return retrying(attempt, store.where, self._policy, progress)
 
     def _sleep(self, seconds: float) -> None:
         if self._ended.wait(seconds) if seconds else self._ended.is_set():

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundler.stores.bundle_documents import patiently, read_image
+from bundler.fetching.retries import retrying
+from bundler.stores.bundle_documents import read_image
 from bundler.stores.copying import find
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Difference:
 
 def read_from(store: Store, name: str) -> Image:
     """Return the documents of the bundle *name* in *store*."""
-    return read_image(store, patiently(lambda: find(store, name), store.where))
+    return read_image(store, retrying(lambda: find(store, name), store.where))
 
 
 def compare(old: Image, new: Image) -> Difference:

@@ -15,11 +15,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bundler.fetching.retries import retrying
 from bundler.reporters import Reporter
 from bundler.runtime.documents import MAX_DOCUMENT, Fields, parse_json
 from bundler.runtime.errors import ContentError
 from bundler.stores.blobs import Blob, read_links
-from bundler.stores.bundle_documents import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,7 @@ class _Collector:
         self._links: dict[str, tuple[Blob, ...] | None] = {}
 
     def collect(self, forget: Sequence[str], *, dry_run: bool) -> Collected:
-        held = {item.digest: item for item in patiently(lambda: list(self._store.held()), self._store.where)}
+        held = {item.digest: item for item in retrying(lambda: list(self._store.held()), self._store.where)}
         forgotten = self._forget(forget, held, dry_run=dry_run) if forget else set()
         names = self._names(forgotten)
         needed = self._needed(names)
@@ -93,16 +93,16 @@ class _Collector:
         )
 
     def _names(self, forgotten: set[str]) -> list[str]:
-        names = patiently(self._store.names, self._store.where)
+        names = retrying(self._store.names, self._store.where)
         return [name for name in names if name not in forgotten]
 
     def _forget(self, globs: Sequence[str], held: dict[str, Held], *, dry_run: bool) -> set[str]:
         """Remove the names that match *globs* and lead to something old; return them."""
         forgotten = set()
-        for name in patiently(self._store.names, self._store.where):
+        for name in retrying(self._store.names, self._store.where):
             if not any(fnmatch.fnmatchcase(name, glob) for glob in globs):
                 continue
-            manifest = patiently(lambda name=name: self._store.find(name), self._store.where)  # type: ignore[misc]
+            manifest = retrying(lambda name=name: self._store.find(name), self._store.where)  # type: ignore[misc]
             found = None if manifest is None else held.get(manifest.digest)
             if manifest is not None and (found is None or found.modified >= self._before):
                 continue
@@ -115,7 +115,7 @@ class _Collector:
         """Return the digest of every blob that *names* lead to."""
         needed: set[str] = set()
         for name in names:
-            manifest = patiently(lambda name=name: self._store.find(name), self._store.where)  # type: ignore[misc]
+            manifest = retrying(lambda name=name: self._store.find(name), self._store.where)  # type: ignore[misc]
             if manifest is None:
                 continue  # removed just now
             self._follow(name, manifest, needed)
@@ -136,13 +136,13 @@ class _Collector:
                 continue
             waiting += [blob for blob in links if blob.is_manifest]
             needed.update(blob.digest for blob in links if not blob.is_manifest)
-            waiting += patiently(lambda digest=manifest.digest: self._store.referrers(digest), self._store.where)  # type: ignore[misc]
+            waiting += retrying(lambda digest=manifest.digest: self._store.referrers(digest), self._store.where)  # type: ignore[misc]
 
     def _read(self, manifest: Blob) -> tuple[Blob, ...] | None:
         """Return what *manifest*, an image's or an index of images, names; None if it is missing."""
         where = f"{self._store.where}: {manifest.digest}"
         try:
-            data = patiently(lambda: self._store.document(manifest), self._store.where)
+            data = retrying(lambda: self._store.document(manifest), self._store.where)
         except ContentError:
             if self._store.has([manifest]):
                 raise
@@ -162,8 +162,8 @@ class _Collector:
                     continue
                 removed.append(item)
                 if item.size <= MAX_DOCUMENT:  # it may have been a manifest
-                    patiently(lambda digest=item.digest: self._store.remove_referrers(digest), self._store.where)  # type: ignore[misc]
+                    retrying(lambda digest=item.digest: self._store.remove_referrers(digest), self._store.where)  # type: ignore[misc]
         return removed
 
     def _drop(self, digest: str) -> bool:
-        return patiently(lambda: self._store.remove(digest, before=self._before), self._store.where)
+        return retrying(lambda: self._store.remove(digest, before=self._before), self._store.where)

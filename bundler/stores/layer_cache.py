@@ -14,15 +14,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING
 
+from bundler.fetching.retries import RetryPolicy, retrying
 from bundler.layers.packing import Given
 from bundler.runtime.documents import MANIFEST_TYPE, Descriptor, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError
 from bundler.stores.blobs import CHUNK, Blob, checked
-from bundler.stores.bundle_documents import patiently
-from bundler.stores.retries import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,7 +108,7 @@ class SharedLayers:
         self._asked(lambda: self._store.set_name(PREFIX + key, manifest, data))
 
     def _asked(self, attempt: Callable[[], T]) -> T:
-        return patiently(attempt, self._store.where, Patience(retries=_RETRIES, sleep=time.sleep))
+        return retrying(attempt, self._store.where, RetryPolicy(retries=_RETRIES))
 
     def _trying(self, attempt: Callable[[], T], otherwise: T) -> T:
         """Return what *attempt* returns, or *otherwise*; a store that fails is not asked again."""

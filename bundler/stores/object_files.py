@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import obstore
 from obstore.exceptions import BaseError
 
-from bundler.fetching.http_transport import Hiccup
 from bundler.fetching.index_options import redacted, redacted_text
+from bundler.fetching.retries import TransientError
 from bundler.runtime.errors import BundleError, ContentError
 from bundler.stores.blobs import CHUNK
 from bundler.stores.object_logins import connect
@@ -48,7 +48,7 @@ class ObjectFiles:
             for chunk in found.stream(CHUNK):
                 yield bytes(chunk)
         except BaseError:
-            raise Hiccup("the connection broke") from None
+            raise TransientError("the connection broke") from None
 
     def write(self, name: str, chunks: Iterator[bytes]) -> None:
         self._store._done(  # noqa: SLF001

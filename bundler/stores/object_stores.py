@@ -26,8 +26,8 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
-from bundler.fetching.http_transport import Hiccup
 from bundler.fetching.index_options import redacted, redacted_text
+from bundler.fetching.retries import TransientError
 from bundler.runtime.documents import MANIFEST_TYPE, MAX_DOCUMENT, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError
 from bundler.stores.blobs import CHUNK, Blob, checked, is_digest
@@ -94,9 +94,9 @@ class ObjectsStore(Store):
                 offset += len(chunk)
                 yield bytes(chunk)
         except BaseError as error:
-            raise Hiccup(f"the connection broke: {_told_by(error)}") from None
+            raise TransientError(f"the connection broke: {_told_by(error)}") from None
         if offset < blob.size:
-            raise Hiccup("the connection broke")
+            raise TransientError("the connection broke")
 
     def write(self, blob: Blob, read: Reader) -> None:
         path = _BLOBS + blob.hex
@@ -144,7 +144,7 @@ class ObjectsStore(Store):
                 if len(data) > MAX_DOCUMENT:
                     break
         except BaseError as error:
-            raise Hiccup(f"the connection broke: {_told_by(error)}") from None
+            raise TransientError(f"the connection broke: {_told_by(error)}") from None
         return Blob.from_fields(Fields(parse_json(data, where), where))
 
     def set_name(self, name: str, manifest: Blob, data: bytes) -> None:

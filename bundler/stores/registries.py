@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from bundler.fetching.credentials import split_login
-from bundler.fetching.http_transport import Hiccup
 from bundler.fetching.index_options import redacted
+from bundler.fetching.retries import TransientError
 from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, Fields, digest_of, parse_json, to_json
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.stores.blobs import Blob, is_digest, wrong
@@ -131,7 +131,7 @@ class RegistryStore(Store):
                 offset += len(chunk)
                 yield chunk
         if offset < blob.size:
-            raise Hiccup("the connection broke")
+            raise TransientError("the connection broke")
 
     def write(self, blob: Blob, read: Reader) -> None:
         if blob.is_manifest:
@@ -172,7 +172,7 @@ class RegistryStore(Store):
             )
             if answer.status != 202:  # noqa: PLR2004 - the number is the word
                 self._forget(blob)
-                raise Hiccup("the registry has lost the upload")
+                raise TransientError("the registry has lost the upload")
             upload.location = _location(answer.headers, answer.url)
         self._finish(blob, upload, b"")
 
@@ -232,7 +232,7 @@ class RegistryStore(Store):
     def _abort(self, blob: Blob, upload: _Upload) -> None:
         """Tell the registry, if it can be told, that an upload is not to be finished."""
         self._forget(blob)
-        with contextlib.suppress(BundleError, Hiccup):
+        with contextlib.suppress(BundleError, TransientError):
             self._client.ask("DELETE", upload.location, scope=self._push, ok=(202, 204, 404, 405))
 
     def _finish(self, blob: Blob, upload: _Upload, data: bytes) -> None:
@@ -243,9 +243,9 @@ class RegistryStore(Store):
         )
         self._forget(blob)
         if answer.status == _NOT_FOUND:
-            raise Hiccup("the registry has lost the upload")
+            raise TransientError("the registry has lost the upload")
         if answer.status == 400:  # noqa: PLR2004 - the number is the word
-            raise Hiccup("the registry has received other bytes than were sent")
+            raise TransientError("the registry has received other bytes than were sent")
 
     def adopt(self, blob: Blob, source: Store) -> bool:
         if not isinstance(source, RegistryStore) or source.registry != self.registry or blob.is_manifest:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.request import parse_http_list, parse_keqv_list
 
 from urllib3.exceptions import HTTPError
 
@@ -24,13 +24,13 @@ from bundler.fetching.credentials import Login, origin
 from bundler.fetching.http_transport import (
     MAX_REDIRECTS,
     REDIRECTS,
-    Hiccup,
     Transport,
     check_transient,
     classified,
     redirected,
 )
 from bundler.fetching.index_options import IndexOptions, redacted, redacted_text
+from bundler.fetching.retries import TransientError
 from bundler.runtime.errors import BundleError
 from bundler.stores.blobs import CHUNK
 from bundler.stores.registry_logins import IdentityToken, find_login
@@ -45,7 +45,6 @@ _TIMEOUT = 120.0
 _UNAUTHORIZED = 401
 _TOKENS = 2  # the first may be one that another thread was given a while ago
 _MAX_ANSWER = 4 << 20
-_PARAMETER = re.compile(r'([a-z_]+)="([^"]*)"|([a-z_]+)=([^\s",]+)', re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +106,8 @@ class Client:
     ) -> Answer:
         """Return the answer of *url*, a path of the registry or absolute, whose status is one of *ok*.
 
-        Raise ``Hiccup`` for what may pass and ``BundleError`` for any other status. A *body* is called for its bytes
-        each time it is sent; then the *headers* have its Content-Length.
+        Raise ``TransientError`` for what may pass and ``BundleError`` for any other status. A *body* is called for its
+        bytes each time it is sent; then the *headers* have its Content-Length.
         """
         with self._transport() as transport:
             response = self._send(transport, method, self._absolute(url), scope, headers or {}, body)
@@ -148,7 +147,7 @@ class Client:
         except HTTPError as error:
             raise classified(error, self._absolute(url)) from None
         except OSError as error:
-            raise Hiccup(f"the connection broke: {error.strerror or type(error).__name__}") from None
+            raise TransientError(f"the connection broke: {error.strerror or type(error).__name__}") from None
 
     # Below
 
@@ -266,12 +265,10 @@ class Client:
         if not self._login_known:
             self._login = self._own or find_login(self._registry, self._repository, self._environ)
             self._login_known = True
-        scheme, _, rest = challenge.partition(" ")
-        if scheme.lower() == "basic":
-            return self._login.header() if isinstance(self._login, Login) else None
-        if scheme.lower() != "bearer":
-            return None
-        parameters = {(key or other).lower(): quoted or plain for key, quoted, other, plain in _PARAMETER.findall(rest)}
+        offered = _challenges(challenge)
+        if "bearer" not in offered:
+            return self._login.header() if "basic" in offered and isinstance(self._login, Login) else None
+        parameters = offered["bearer"]
         realm = parameters.get("realm", "")
         if urlsplit(realm).scheme not in ("https", urlsplit(self.base).scheme):
             raise BundleError(redacted(self.base), "wants credentials to be sent unencrypted", got=redacted(realm))
@@ -301,3 +298,18 @@ class Client:
         if not isinstance(token, str) or not token.isprintable():
             raise BundleError(redacted(realm), "does not give a token", hint="is it the address of a registry?")
         return token
+
+
+def _challenges(header: str) -> dict[str, dict[str, str]]:
+    """Return the challenges in a WWW-Authenticate *header*: scheme → parameters, in lower case."""
+    offered: dict[str, dict[str, str]] = {}
+    scheme = ""
+    for item in parse_http_list(header):
+        start, _, rest = item.partition(" ")
+        if "=" not in start:
+            scheme, item = start.lower(), rest.strip()  # noqa: PLW2901 - a challenge begins with its scheme
+            offered[scheme] = {}
+        if scheme and "=" in item:
+            key, _, value = item.partition("=")
+            offered[scheme].update(parse_keqv_list([f"{key.strip().lower()}={value.strip()}"]))
+    return offered

@@ -2,7 +2,7 @@
 
 * A blob appears complete and right, or not at all; what is there stays what it is.
 * A name is set when everything it leads to is there, so whoever sees the name can read all of it.
-* A failure that may pass is a ``Hiccup``, which ``bundler.stores.copying`` tries again; all others are
+* A failure that may pass is a ``TransientError``, which ``bundler.stores.copying`` tries again; all others are
   ``BundleError``s. None of them shows credentials.
 * Methods may be called from several threads at once. ``tests/stores/test_conformance.py`` is the contract.
 """

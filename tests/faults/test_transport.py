@@ -177,6 +177,14 @@ def test_d29_a_token_that_expires_is_fetched_anew(uses, registry, digest, tmp_pa
     assert len(registry.asked(part="/token")) >= 3
 
 
+def test_a_token_is_fetched_where_a_registry_offers_other_ways_too(registry, digest, tmp_path):
+    registry.auth = "bearer"
+    registry.other_challenge = 'Negotiate, Basic realm="a, b", '
+    pushed(registry, tmp_path)
+    pulled(registry, tmp_path, demands=Demands(digest))
+    assert contents_of(tmp_path / "out.pyz") == contents_of(tmp_path / "made.pyz")
+
+
 WRITTEN = {
     "reset before an upload": ("POST", "uploads/", [reset]),
     "reset in the middle, kept": (None, "uploads/", ["after the first", break_upload(700_000)]),

@@ -13,7 +13,7 @@ from support.bundle_factory import contents_of, make_bundle
 from support.commands import bundle
 from support.wheel_factory import make_wheel
 
-from bundler.fetching.http_transport import Hiccup
+from bundler.fetching.retries import TransientError
 from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, TrustError
@@ -31,13 +31,13 @@ class Counting(DirectoryFiles):
             for start in range(0, len(chunk), 50_000):
                 self.left -= 50_000
                 if self.left < 0:
-                    raise Hiccup("the connection broke")
+                    raise TransientError("the connection broke")
                 yield chunk[start : start + 50_000]
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    monkeypatch.setattr("bundler.stores.bundle_documents.time.sleep", lambda _: None)
+    monkeypatch.setattr("bundler.fetching.retries.time.sleep", lambda _: None)
     return Counting(tmp_path / "place")
 
 

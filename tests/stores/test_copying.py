@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.blob_factory import Made, make_image, make_referrer, reader
 
-from bundler.fetching.http_transport import Hiccup
+from bundler.fetching.retries import TransientError
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, ContentError, TrustError, UsageError
 from bundler.stores.copying import Options, copy, find
@@ -151,7 +151,7 @@ def test_a_digest_as_the_new_name_must_be_the_right_one(source, sink):
 
 def test_a_source_that_breaks_now_and_then_is_read_on_from_where_it_broke(source, sink):
     made = make_image(50_000).put(source, "v1")
-    source.faults = [Hiccup("the connection broke")] * 3
+    source.faults = [TransientError("the connection broke")] * 3
     done = copy(source, "v1", sink, "v1", options=QUICK)
     assert done.sent == made.size
     assert sink.find("v1") is not None
@@ -159,14 +159,14 @@ def test_a_source_that_breaks_now_and_then_is_read_on_from_where_it_broke(source
 
 def test_a_sink_that_fails_now_and_then_is_tried_again(source, sink):
     make_image(50_000, 10).put(source, "v1")
-    sink.faults = [Hiccup("the server says 503")] * 3
+    sink.faults = [TransientError("the server says 503")] * 3
     copy(source, "v1", sink, "v1", options=QUICK)
     assert sink.find("v1") is not None
 
 
 def test_patience_ends_and_no_name_is_set(source, sink):
     make_image(50_000).put(source, "v1")
-    sink.faults = [Hiccup("the server says 503")] * 100
+    sink.faults = [TransientError("the server says 503")] * 100
     with pytest.raises(BundleError, match="the server says 503, after 3 attempts"):
         copy(source, "v1", sink, "v1", options=Options(retries=2, first_pause=0.001))
     assert sink.names() == []

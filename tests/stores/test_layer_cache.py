@@ -17,8 +17,8 @@ from support.wheel_factory import make_wheel, pin_of
 
 from bundler.caching.build_cache import Cache
 from bundler.create import Options, create
-from bundler.fetching.http_transport import Hiccup
 from bundler.fetching.index_options import IndexOptions
+from bundler.fetching.retries import TransientError
 from bundler.layers.layers import Settings
 from bundler.locks import Lock
 from bundler.reporters import Reporter
@@ -331,13 +331,13 @@ def test_damage_in_the_store_is_noticed(locked, machine, tmp_path):
     assert "is not what was promised" in hearing.warnings[0]
 
 
-@pytest.mark.parametrize("failure", [BundleError("store", "access is refused"), Hiccup("the server says 503")])
+@pytest.mark.parametrize("failure", [BundleError("store", "access is refused"), TransientError("the server says 503")])
 @pytest.mark.parametrize("method", ["find", "read", "write", "set_name"])
 def test_a_store_that_does_not_work_is_told_of_once_and_the_bundle_is_made(
     failure, method, locked, machine, monkeypatch
 ):
     store = MemoryStore()
-    monkeypatch.setattr("bundler.stores.layer_cache.time.sleep", lambda _: None)
+    monkeypatch.setattr("bundler.fetching.retries.time.sleep", lambda _: None)
     if method == "read":
         machine(locked, store)
 

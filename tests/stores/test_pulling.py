@@ -9,7 +9,7 @@ import pytest
 from support.bundle_factory import contents_of, make_bundle
 
 from bundler.caching.file_locks import lock_file
-from bundler.fetching.http_transport import Hiccup
+from bundler.fetching.retries import TransientError
 from bundler.layers.packing import decode
 from bundler.reporters import Reporter
 from bundler.runtime.demands import Demands
@@ -37,7 +37,7 @@ class Faulty(MemoryStore):
             for start in range(0, len(chunk), 50_000):
                 self.left -= 50_000
                 if self.left < 0:
-                    raise Hiccup("the connection broke")
+                    raise TransientError("the connection broke")
                 yield chunk[start : start + 50_000]
 
 

@@ -43,6 +43,7 @@ class Registry:
     requests: list[Asked] = field(default_factory=list)
     auth: str | None = None
     login: tuple[str, str] | None = None
+    other_challenge: str = ""  # what it offers besides, in front of the challenge for a token
     tokens: dict[str, str] = field(default_factory=dict)
     token_uses: int | None = None
     referrers_api: bool = True
@@ -149,7 +150,9 @@ class Handler(QuietHandler):
                         registry.token_uses = None
                 return True
             host = self.headers["Host"]
-            challenge = f'Bearer realm="http://{host}/token",service="test registry",scope="{scope}"'
+            challenge = registry.other_challenge + (
+                f'Bearer realm="http://{host}/token",service="test registry",scope="{scope}"'
+            )
         self.body() if self.left <= BLOCK else None
         body = b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}'
         self.answer(401, {"WWW-Authenticate": challenge}, body)
