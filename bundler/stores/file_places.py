@@ -17,6 +17,7 @@ from bundler.archives.portable_paths import fault_of_name
 from bundler.fetching.index_options import redacted
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.stores.blobs import CHUNK
+from bundler.stores.extras import require_obstore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -98,6 +99,7 @@ def open_files(url: str, environ: Mapping[str, str]) -> tuple[Files, str]:
         raise UsageError("URL", "names no file", got=redacted(url), want=want)
     if not scheme:
         return DirectoryFiles(Path(base).parent), name
+    require_obstore(redacted(url))
     from bundler.stores.object_files import open_object_files  # noqa: PLC0415 - media are imported when they are used
 
     return open_object_files(parent + question + query, environ), name

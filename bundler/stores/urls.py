@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from bundler.fetching.index_options import redacted
 from bundler.runtime.errors import UsageError
 from bundler.stores.blobs import is_digest
+from bundler.stores.extras import require_obstore
 from bundler.stores.store import DEFAULT_NAME, check_name
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def open_store(url: str, environ: Mapping[str, str]) -> tuple[Store, str]:
 
         return open_registry(url, environ)
     if scheme in _OBJECTS or (scheme == "https" and _BLOB_HOST.fullmatch(urlsplit(url).hostname or "")):
+        require_obstore(redacted(url))
         from bundler.stores.object_stores import open_objects  # noqa: PLC0415
 
         base, question, query = url.partition("?")

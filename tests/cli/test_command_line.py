@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -210,4 +211,28 @@ def test_the_help_names_every_command_and_what_is_none_is_refused(bundle):
     assert set(COMMANDS) <= set(answer.stdout.split())
     answer = bundle("no-such-command")
     assert answer.returncode == 2
-    assert "invalid choice: 'no-such-command'" in answer.stderr
+    assert "no-such-command" in answer.stderr
+
+
+def test_python_m_bundler_is_the_same_program():
+    answer = subprocess.run([sys.executable, "-m", "bundler", "--version"], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stdout.split()[0]) == (0, "bundle")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("push", "deps.pyz", "az://models/deps:v1"),
+        ("push", "deps.pyz", "s3://models/deps.pyz", "--as-file"),
+        ("pull", "gs://models/deps:v1", "out.pyz"),
+        ("create", "alpha", "-o", "other.pyz", "--layer-cache", "s3://models/layers"),
+    ],
+)
+def test_without_an_extra_the_error_says_what_to_install(bundle, deps, tmp_path, arguments):
+    (tmp_path / "missing").mkdir()
+    (tmp_path / "missing" / "obstore.py").write_text("raise ImportError")
+    answer = bundle(*arguments, env={**os.environ, "PYTHONPATH": str(tmp_path / "missing")})
+    assert answer.returncode == 1
+    assert "needs the package obstore" in answer.stderr
+    assert "hint: pip install 'obstore" in answer.stderr
+    assert "Traceback" not in answer.stderr
