@@ -21,10 +21,11 @@ from bundler.images.launch import launch_files
 from bundler.images.oci_image import assemble
 from bundler.images.zstd_decoders import decoder_for
 from bundler.layers.bytecode import find_compiler
-from bundler.layers.layers import LayerBuilder, Settings, plan_layers
+from bundler.layers.layer_builder import LayerBuilder
+from bundler.layers.layer_plans import Settings, plan_layers
 from bundler.layers.packing import decode
 from bundler.reporters import Reporter
-from bundler.resolving.baseline_constraints import Coexistence
+from bundler.resolving.baseline_constraints import BaselineConstraints
 from bundler.resolving.baseline_requirements import complete_requirements
 from bundler.resolving.resolver import resolve
 from bundler.runtime.errors import UsageError
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
     from bundler.caching.build_cache import Cache
     from bundler.layers.bytecode import Compiler
-    from bundler.layers.layers import LayerPlan
-    from bundler.layers.packing import BuiltLayer, Shared
+    from bundler.layers.layer_plans import LayerPlan
+    from bundler.layers.packing import BuiltLayer, LayerCache
     from bundler.locks import Lock, Pin
     from bundler.resolving.baseline.baselines import Baseline
     from bundler.runtime.targets import Target
@@ -100,10 +101,10 @@ def lock(
 
     With a *baseline*, so that the bundle breaks nothing of that image; *skip_provided* leaves to it what it has.
     """
-    coexistence = None
+    baseline_constraints = None
     if baseline is not None:
         baseline.check_target(options.target)
-        coexistence = Coexistence(
+        baseline_constraints = BaselineConstraints(
             baseline=baseline,
             complete=partial(
                 complete_requirements,
@@ -113,7 +114,7 @@ def lock(
                 offline=options.offline,
             ),
             leave_out=skip_provided,
-            stubs=options.cache.root / "uv" / "stubs",
+            wheels=options.cache.root / "uv" / "metadata-only",
         )
     with options.cache.in_use():
         return resolve(
@@ -125,7 +126,7 @@ def lock(
             cache_dir=options.cache.root / "uv",
             offline=options.offline,
             reporter=reporter or Reporter(),
-            coexistence=coexistence,
+            baseline_constraints=baseline_constraints,
         )
 
 
@@ -263,15 +264,15 @@ class _Layers:
             executor=compress,
             ahead=self._jobs + 1,
             warn=self._reporter.warning,
-            shared=self._shared(),
+            layer_cache=self._layer_cache(),
         )
 
-    def _shared(self) -> Shared | None:
+    def _layer_cache(self) -> LayerCache | None:
         if self._options.layer_cache is None:
             return None
-        from bundler.stores.layer_cache import SharedLayers  # noqa: PLC0415 - most bundles are made without
+        from bundler.stores.layer_cache import StoreLayerCache  # noqa: PLC0415 - most bundles are made without
 
-        return SharedLayers(self._options.layer_cache, self._reporter.warning)
+        return StoreLayerCache(self._options.layer_cache, self._reporter.warning)
 
     def _take_cached(self, builder: LayerBuilder, plans: Sequence[LayerPlan]) -> None:
         for plan in plans:

@@ -21,7 +21,7 @@ from typing import Any
 from bundler.caching.build_cache import Cache
 from bundler.create import Options, create, lock
 from bundler.fetching.index_options import index_options
-from bundler.layers.layers import Settings
+from bundler.layers.layer_plans import Settings
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.targets import PRESETS
 

@@ -19,7 +19,7 @@ from support.wheel_factory import make_wheel, pin_of
 from bundler.caching.build_cache import Cache
 from bundler.create import Options, create
 from bundler.fetching.index_options import IndexOptions
-from bundler.layers.layers import LAYER_FORMAT, Settings
+from bundler.layers.layer_plans import LAYER_FORMAT, Settings
 from bundler.locks import Lock
 from bundler.reporters import Reporter
 from bundler.runtime.carriers import open_carrier
@@ -414,7 +414,7 @@ def test_d30_an_interrupted_create_leaves_nothing_behind(locked, cache, tmp_path
 
 
 def test_layers_are_planned_by_names_and_sizes_alone(locked):
-    from bundler.layers.layers import plan_layers
+    from bundler.layers.layer_plans import plan_layers
 
     pins = list(locked.pins)
     plans = plan_layers(pins)
@@ -424,7 +424,7 @@ def test_layers_are_planned_by_names_and_sizes_alone(locked):
 
 
 def test_at_most_98_layers_whatever_the_wheels(locked):
-    from bundler.layers.layers import plan_layers
+    from bundler.layers.layer_plans import plan_layers
 
     pins = [replace(locked.pins[0], name=f"p{n}", size=(n + 1) << 20) for n in range(300)]
     plans = plan_layers(pins)

@@ -85,7 +85,7 @@ def _parser(first: Sequence[str]) -> argparse.ArgumentParser:
     for name in first:
         command = importlib.import_module(f"bundler.cli.{name}")
         subparser = subparsers.add_parser(
-            name, help=command.HELP, description=command.HELP.capitalize() + ".", allow_abbrev=False
+            name, help=command.HELP, description=f"{command.HELP[0].upper()}{command.HELP[1:]}.", allow_abbrev=False
         )
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)

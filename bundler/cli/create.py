@@ -207,7 +207,7 @@ def _bundle_to_json(bundle: Bundle) -> dict[str, Any]:
                 "size": layer.packed.descriptor.size,
                 "tar_size": layer.packed.size,
                 "cached": layer.cached,
-                "from_layer_cache": layer.given,
+                "from_layer_cache": layer.from_layer_cache,
             }
             for layer in bundle.layers
         ],
@@ -225,7 +225,7 @@ def _show(bundle: Bundle) -> None:
         print(f"  the image's  {', '.join(map(str, bundle.lock.provided))}")
     print(f"  digest       {bundle.digest}")
     print(f"  tree digest  {bundle.tree_digest}")
-    if any(layer.given for layer in bundle.layers):
+    if any(layer.from_layer_cache for layer in bundle.layers):
         print(f"  layers       {_origins(bundle.layers)}")
     python = "python{}.{}".format(*bundle.lock.target.python_minor)
     print("next, where it is to run:")
@@ -238,7 +238,7 @@ def _show(bundle: Bundle) -> None:
 
 def _origins(layers: Sequence[BuiltLayer]) -> str:
     """Return how many of *layers* came from where."""
-    given = sum(layer.given for layer in layers)
+    given = sum(layer.from_layer_cache for layer in layers)
     cached = sum(layer.cached for layer in layers)
     return f"{given} from the layer cache, {cached} cached here, {len(layers) - given - cached} compressed"
 

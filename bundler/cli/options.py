@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bundler.caching.build_cache import Cache
 from bundler.create import Options
 from bundler.fetching.index_options import index_options
-from bundler.layers.layers import Settings
+from bundler.layers.layer_plans import Settings
 from bundler.resolving.baseline.baselines import read_baseline
 from bundler.runtime.errors import UsageError
 from bundler.targets import DEFAULT_TARGET, PRESETS, find_target

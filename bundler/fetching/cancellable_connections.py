@@ -29,7 +29,7 @@ class Sockets:
         self._ended = False
 
     def add(self, sock: socket.socket) -> socket.socket:
-        """Know *sock* by a duplicate, which is returned and which ``remove`` closes."""
+        """Keep a duplicate of *sock*, and return it: ``remove`` closes it."""
         with self._lock:
             if self._ended:
                 raise ConnectionAbortedError("no more connections")
@@ -38,7 +38,7 @@ class Sockets:
             return duplicate
 
     def remove(self, duplicate: socket.socket) -> None:
-        """Forget *duplicate*."""
+        """Close *duplicate*, whose connection has ended."""
         with self._lock:
             self._open.discard(duplicate)
             duplicate.close()

@@ -144,7 +144,9 @@ class Download:
             if resumed:
                 raise _Restart
             raise BundleError(
-                self._where, "the server does not give it", got=f"status {response.status} without asking"
+                self._where,
+                "the server sends something else than the file",
+                got=f"status {response.status} without asking",
             )
         self._clear(file)
         self._is_html = "html" in response.headers.get("Content-Type", "").lower()

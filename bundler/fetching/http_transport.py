@@ -243,7 +243,7 @@ def _check_status(response: BaseHTTPResponse, url: str) -> None:
     if status in (404, 410):
         hint = "it may have been removed, or the lock was made with another index: lock again"
         raise BundleError(where, "is not there", got=got, hint=hint)
-    raise BundleError(where, "the server does not give it", got=got)
+    raise BundleError(where, "the server refuses the request", got=got)
 
 
 def redirected(url: str, target: str) -> str:

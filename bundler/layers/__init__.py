@@ -1,6 +1,6 @@
-"""Wheels of a lock → layers: deterministic tars, compressed. Enter by ``layers.LayerBuilder``.
+"""Wheels of a lock → layers: deterministic tars, compressed. Enter by ``layer_builder.LayerBuilder``.
 
 * Which wheels share a layer is a pure function of the lock; the same layer has the same bytes everywhere.
 
-In reading order: ``layers``, ``layer_files``, ``bytecode``, ``packing``.
+In reading order: ``layer_plans``, ``layer_builder``, ``layer_files``, ``bytecode``, ``packing``.
 """

@@ -1,8 +1,8 @@
 """Files → one layer: a deterministic tar in independent zstd frames, compressed in parallel.
 
 * Every frame is one zstd call with one set of parameters: the same bytes for the same libzstd, whatever the jobs.
-* A frame that somebody else has compressed (``Given``) is taken instead only if it is one plain frame, no larger than
-  compressing may make it, and decodes to exactly our bytes.
+* A frame that somebody else has compressed (``CachedFrames``) is taken instead only if it is one plain frame, no
+  larger than compressing may make it, and decodes to exactly our bytes.
 * At most *ahead* frames are under way, so memory does not depend on the size of the files.
 """
 
@@ -50,7 +50,8 @@ class Packed:
 class BuiltLayer:
     """A layer in the cache, and what was installed into it.
 
-    *owners* says, for each file, which distribution it belongs to; *given* that another machine has compressed it.
+    *owners* says, for each file, which distribution it belongs to; *from_layer_cache* that another machine has
+    compressed it.
     """
 
     name: str
@@ -61,7 +62,7 @@ class BuiltLayer:
     allowances: tuple[Allowance, ...]
     blob: Path
     cached: bool
-    given: bool = False
+    from_layer_cache: bool = False
 
     def owner_of(self, path: str) -> str:
         """Return name and version of the distribution that *path* comes from."""
@@ -69,7 +70,7 @@ class BuiltLayer:
         return f"{self.distributions[owner].name} {self.distributions[owner].version}"
 
 
-class Given:
+class CachedFrames:
     """A blob at *path* of which is said that its *frames* are those of the layer to be packed."""
 
     def __init__(self, path: Path, frames: tuple[Frame, ...]) -> None:
@@ -99,10 +100,10 @@ def _most(size: int) -> int:
     return size + (size >> 8) + (((128 << 10) - size) >> 11 if size < 128 << 10 else 0)
 
 
-class Shared(Protocol):
+class LayerCache(Protocol):
     """Where others keep the layers that they have compressed, under the same keys. Nothing of it is believed."""
 
-    def take(self, key: str, path: Path, limit: int) -> Given | None:
+    def take(self, key: str, path: Path, limit: int) -> CachedFrames | None:
         """Bring the layer *key*, of at most *limit* bytes, to *path*; None if there is none."""
 
     def give(self, key: str, layer: BuiltLayer) -> None:
@@ -123,11 +124,11 @@ class Packer:
         frame_size: int,
         executor: Executor,
         ahead: int,
-        given: Given | None = None,
+        cached_frames: CachedFrames | None = None,
     ) -> None:
-        """Write to *blob*; compress in *executor*, where *given* does not have it. *frame_size* is in bytes."""
+        """Write to *blob*; compress in *executor*, where *cached_frames* does not have it. *frame_size* is in bytes."""
         self.taken = 0
-        self._given = given
+        self._cached_frames = cached_frames
         self._submitted = 0
         self._blob = blob
         self._level = level
@@ -168,7 +169,7 @@ class Packer:
     def _submit(self, frame: bytearray) -> None:
         if len(self._pending) >= self._ahead:
             self._write(self._pending.popleft())
-        self._pending.append(self._executor.submit(_compress, frame, self._level, self._given, self._submitted))
+        self._pending.append(self._executor.submit(_compress, frame, self._level, self._cached_frames, self._submitted))
         self._submitted += 1
 
     def _write(self, future: Future[tuple[Frame, bytes, bool]]) -> None:
@@ -181,9 +182,9 @@ class Packer:
         self._blob.write(data)
 
 
-def _compress(data: bytearray, level: int, given: Given | None, number: int) -> tuple[Frame, bytes, bool]:
-    """Return the frame *number* of a layer, whose bytes are *data*, and whether it was *given*."""
-    if given is not None and (known := given.take(number, data)) is not None:
+def _compress(data: bytearray, level: int, cached: CachedFrames | None, number: int) -> tuple[Frame, bytes, bool]:
+    """Return the frame *number* of a layer, whose bytes are *data*, and whether it was *cached*."""
+    if cached is not None and (known := cached.take(number, data)) is not None:
         return Frame(len(data), len(known), hashlib.sha256(known).hexdigest()), known, True
     if getattr(_local, "level", None) != level:  # a compressor is not for two threads at once
         _local.level = level

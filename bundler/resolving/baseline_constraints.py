@@ -8,8 +8,8 @@ In each, whenever a package of the image is overridden, what the rest of the ima
 with the extras it asks for, and the question is asked again; this ends, as constraints only grow. So requirements of
 the image are needed, and looked for, only if something is overridden.
 
-With ``leave_out``, what is chosen in exactly the image's version is left to the image; *stubs* tell the resolver about
-what no index has. If there is no solution, the packages of the image that stand in the way are named.
+With ``leave_out``, what is chosen in exactly the image's version is left to the image; metadata-only wheels tell the
+resolver about what no index has. If there is no solution, the packages of the image that stand in the way are named.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bundler.locks import Provided, applicable
 from bundler.resolving.baseline.conflicts import Demand, Member, demands, members
-from bundler.resolving.baseline.metadata_only_wheels import write_stubs
+from bundler.resolving.baseline.metadata_only_wheels import write_metadata_only_wheels
 from bundler.resolving.resolver_errors import Unsolved
 from bundler.runtime.errors import BundleError
 from bundler.targets import marker_environment
@@ -38,23 +38,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Addition:
+class AddedInput:
     """What is asked for beside the user's question."""
 
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     preferences: Mapping[NormalizedName, Version] = field(default_factory=dict)
-    stubs: Path | None = None
+    find_links: Path | None = None
 
 
 class Ask(Protocol):
     """Asks the resolver."""
 
-    def __call__(self, addition: Addition) -> Pylock:
+    def __call__(self, added: AddedInput) -> Pylock:
         """Return the resolution; raise ``Unsolved`` if there is none."""
 
 
-class InTheWay(Unsolved):
+class BlockedByBaseline(Unsolved):
     """There is a solution, but for *demands* of the image."""
 
     def __init__(self, text: str, demands: Sequence[Demand], baseline: Baseline, *, left_out: bool) -> None:
@@ -76,17 +76,17 @@ class InTheWay(Unsolved):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coexistence:
+class BaselineConstraints:
     """How to get on with the image of *baseline*.
 
     *complete* adds the requirements that *baseline* does not know; *leave_out* says to leave to the image what it has,
-    for which *stubs* is where stubs are kept.
+    for which *wheels* is where metadata-only wheels are kept.
     """
 
     baseline: Baseline
     complete: Callable[[Baseline], Baseline]
     leave_out: bool
-    stubs: Path
+    wheels: Path
 
     def solve(
         self, lines: Iterable[RequirementLine], target: Target, ask: Ask, warn: Callable[[str], None]
@@ -117,24 +117,24 @@ class Coexistence:
 class _Search:
     """The attempts, and what is found out about the image meanwhile."""
 
-    def __init__(self, coexistence: Coexistence, target: Target, ask: Ask) -> None:
-        self._coexistence = coexistence
-        self._baseline = coexistence.baseline
+    def __init__(self, baseline_constraints: BaselineConstraints, target: Target, ask: Ask) -> None:
+        self._constraints = baseline_constraints
+        self._baseline = baseline_constraints.baseline
         self._target = target
         self._ask = ask
-        self._stubs: Path | None = None
+        self._wheels: Path | None = None
         packages = self._baseline.packages.values()
         self.versions = {item.name: item.version for item in packages if item.version is not None}
-        if coexistence.leave_out:
+        if baseline_constraints.leave_out:
             self._complete()
-            self._stubs = write_stubs(self._baseline, coexistence.stubs)
+            self._wheels = write_metadata_only_wheels(self._baseline, baseline_constraints.wheels)
 
     def resolution(self, exact: Mapping[NormalizedName, Version]) -> Pylock:
         """Return a resolution with *exact* versions of the image that breaks nothing of it."""
         found: dict[str, Demand] = {}
         while True:
             try:
-                pylock = self._ask(self._addition(exact, found.values()))
+                pylock = self._ask(self._added(exact, found.values()))
             except Unsolved as unsolved:
                 raise self._blamed(unsolved, found.values()) from None
             new = {demand.text: demand for demand in self._demands(pylock) if demand.text not in found}
@@ -155,7 +155,7 @@ class _Search:
     def held_back(self, pylock: Pylock) -> Iterator[str]:
         """Yield what the image lacks, and what is older in *pylock* than without the image."""
         try:
-            free = self._chosen(self._ask(Addition()))
+            free = self._chosen(self._ask(AddedInput()))
         except Unsolved:
             return
         older = [
@@ -176,8 +176,8 @@ class _Search:
         kept = [package for package in pylock.packages if package.name not in left]
         return replace(pylock, packages=kept), tuple(left[name] for name in sorted(left))
 
-    def _addition(self, exact: Mapping[NormalizedName, Version], found: Iterable[Demand]) -> Addition:
-        return Addition(
+    def _added(self, exact: Mapping[NormalizedName, Version], found: Iterable[Demand]) -> AddedInput:
+        return AddedInput(
             # It is in the resolution already: as a requirement it adds the extra.
             requirements=tuple(demand.text for demand in found if demand.requirement.extras),
             constraints=(
@@ -185,7 +185,7 @@ class _Search:
                 *(f"{demand.name}{demand.requirement.specifier}" for demand in found),
             ),
             preferences=self.versions,
-            stubs=self._stubs,
+            find_links=self._wheels,
         )
 
     def _demands(self, pylock: Pylock) -> Iterator[Demand]:
@@ -212,8 +212,8 @@ class _Search:
         return {name for name, version in chosen.items() if name in image and image[name].version != version}
 
     def _complete(self) -> None:
-        if self._baseline is self._coexistence.baseline:
-            self._baseline = self._coexistence.complete(self._baseline)
+        if self._baseline is self._constraints.baseline:
+            self._baseline = self._constraints.complete(self._baseline)
 
     def _blamed(self, unsolved: Unsolved, found: Iterable[Demand]) -> Unsolved:
         """Return *unsolved* with those of the demands *found* that it is about."""
@@ -221,8 +221,8 @@ class _Search:
         named = [demand for demand in demands if unsolved.names(demand.name)]
         if not demands:
             return unsolved
-        return InTheWay(
-            str(unsolved), named or demands, self._coexistence.baseline, left_out=self._coexistence.leave_out
+        return BlockedByBaseline(
+            str(unsolved), named or demands, self._constraints.baseline, left_out=self._constraints.leave_out
         )
 
 

@@ -25,10 +25,10 @@ import tomli_w
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from bundler.locks import Lock, applicable, parse_pylock, select_pins
-from bundler.resolving.baseline_constraints import InTheWay
+from bundler.resolving.baseline_constraints import BlockedByBaseline
 from bundler.resolving.requirement_files import HashDemands, parse_line, read_requirement_files
-from bundler.resolving.resolver_errors import Unsolved, explained
-from bundler.resolving.uv_command import index_arguments, index_file, run_uv, uv_environment, written
+from bundler.resolving.resolver_errors import Unsolved, resolver_error
+from bundler.resolving.uv_command import index_arguments, run_uv, uv_environment, write_index_file, write_lines
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.targets import compatibility_tags
 
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
     from bundler.fetching.index_options import IndexOptions
     from bundler.locks import Pin, Provided
     from bundler.reporters import Reporter
-    from bundler.resolving.baseline_constraints import Addition, Coexistence
+    from bundler.resolving.baseline_constraints import AddedInput, BaselineConstraints
     from bundler.runtime.targets import Target
 
 _KNOWN_GLIBC = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
-_ROUNDS = 40
-_WHERE = Path("requirements")
+_MAX_ROUNDS = 40
+_REQUIREMENTS = Path("requirements")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
+class _Query:
     """What uv is asked, apart from the platform."""
 
     requirements: tuple[str, ...]
@@ -76,11 +76,11 @@ def resolve(
     cache_dir: Path,
     offline: bool = False,
     reporter: Reporter,
-    coexistence: Coexistence | None = None,
+    baseline_constraints: BaselineConstraints | None = None,
 ) -> Lock:
     """Resolve *requirements* and *requirement_files* under *constraint_files* for *target*.
 
-    With *coexistence*, the result gets on with an image, or leaves to it what it has.
+    With *baseline_constraints*, the result gets on with an image, or leaves to it what it has.
 
     Raise ``UsageError`` if nothing was asked for, ``ContentError`` if a hash differs, and ``BundleError`` otherwise.
     """
@@ -95,7 +95,7 @@ def resolve(
         target=target,
     )
     reporter.resolving(len(requirements) + len(requirement_files))
-    question = _Question(
+    query = _Query(
         requirements=tuple(map(_absolute, requirements)),
         requirement_files=tuple(path.absolute() for path in requirement_files),
         constraint_files=tuple(path.absolute() for path in constraint_files),
@@ -106,32 +106,34 @@ def resolve(
     )
     provided: tuple[Provided, ...] = ()
     try:
-        if coexistence is None:
-            pylock = _fitting(question)
+        if baseline_constraints is None:
+            pylock = _compile_fitting(query)
         else:
-            pylock, provided = coexistence.solve(demands.lines, target, partial(_asked, question), reporter.warning)
-    except InTheWay as unsolved:
-        raise unsolved.error(_error(unsolved, question)) from None
+            pylock, provided = baseline_constraints.solve(
+                demands.lines, target, partial(_compile_with, query), reporter.warning
+            )
+    except BlockedByBaseline as unsolved:
+        raise unsolved.error(_error(unsolved, query)) from None
     except Unsolved as unsolved:
-        raise _error(unsolved, question) from None
+        raise _error(unsolved, query) from None
     packages = [demands.enforced(package) for package in pylock.packages]
-    pins = select_pins(replace(pylock, packages=packages), _WHERE, target)
+    pins = select_pins(replace(pylock, packages=packages), _REQUIREMENTS, target)
     lock = Lock(target=target, pins=tuple(map(_with_local_size, pins)), provided=provided)
     reporter.resolved(lock)
     return lock
 
 
-def _asked(question: _Question, addition: Addition) -> Pylock:
-    """Ask *question* with *addition*."""
-    indexes = question.indexes
-    if addition.stubs is not None:
-        indexes = replace(indexes, find_links=(*indexes.find_links, str(addition.stubs)))
-    return _fitting(
+def _compile_with(query: _Query, added: AddedInput) -> Pylock:
+    """Ask *query* with *added*."""
+    indexes = query.indexes
+    if added.find_links is not None:
+        indexes = replace(indexes, find_links=(*indexes.find_links, str(added.find_links)))
+    return _compile_fitting(
         replace(
-            question,
-            requirements=(*question.requirements, *addition.requirements),
-            constraints=addition.constraints,
-            preferences=addition.preferences,
+            query,
+            requirements=(*query.requirements, *added.requirements),
+            constraints=added.constraints,
+            preferences=added.preferences,
             indexes=indexes,
         )
     )
@@ -146,7 +148,7 @@ def find_wheels(
     """
     wanted = dict(versions)
     while wanted:
-        question = _Question(
+        query = _Query(
             requirements=tuple(f"{name}=={version}" for name, version in wanted.items()),
             target=target,
             indexes=indexes,
@@ -155,11 +157,11 @@ def find_wheels(
             options=("--no-deps",),
         )
         try:
-            packages = _compile(question, None, []).packages
+            packages = _compile(query, None, []).packages
         except Unsolved as unsolved:
             missing = [name for name in wanted if unsolved.names(name)]  # one at a time
             if not missing or unsolved.is_about_places:
-                raise _error(unsolved, question) from None
+                raise _error(unsolved, query) from None
             for name in missing:
                 del wanted[name]
         else:
@@ -167,28 +169,28 @@ def find_wheels(
     return {}
 
 
-def _error(unsolved: Unsolved, question: _Question) -> BundleError:
-    return explained(
+def _error(unsolved: Unsolved, query: _Query) -> BundleError:
+    return resolver_error(
         unsolved,
-        target=question.target,
-        indexes=question.indexes,
-        offline=question.offline,
-        nearest=partial(_nearest, question),
+        target=query.target,
+        indexes=query.indexes,
+        offline=query.offline,
+        nearest=partial(_nearest, query),
     )
 
 
-def _nearest(question: _Question, name: str, version: str) -> Iterator[Version]:
+def _nearest(query: _Query, name: str, version: str) -> Iterator[Version]:
     """Yield the versions of *name* next below and next above *version* that have a wheel for the target."""
     for specifier, order in ((f"<{version}", "highest"), (f">{version}", "lowest")):
         alone = replace(
-            question,
+            query,
             requirements=(f"{name}{specifier}",),
             requirement_files=(),
             constraint_files=(),
             options=("--no-deps", "--resolution", order),
         )
         with contextlib.suppress(BundleError, Unsolved):
-            for found in _fitting(alone, rounds=8).packages:
+            for found in _compile_fitting(alone, rounds=8).packages:
                 if found.name == canonicalize_name(name) and found.version:
                     yield found.version
 
@@ -199,23 +201,23 @@ def _with_local_size(pin: Pin) -> Pin:
     return replace(pin, size=pin.path.stat().st_size)
 
 
-def _fitting(question: _Question, rounds: int = _ROUNDS) -> Pylock:
+def _compile_fitting(query: _Query, rounds: int = _MAX_ROUNDS) -> Pylock:
     """Ask uv until every version it chooses has a wheel that fits the target exactly."""
-    upper, lower = _uv_platforms(question.target)
+    upper, lower = _uv_platforms(query.target)
     excluded: list[str] = []
     for _ in range(rounds):
         try:
-            pylock = _completed(_compile(question, upper, excluded), question)
+            pylock = _with_all_wheels(_compile(query, upper, excluded), query)
         except Unsolved:
             if not excluded:
                 raise
             break  # what was excluded is needed: the reason is that, and not our excluding it
-        unfitting = list(_unfitting(pylock, question.target))
+        unfitting = list(_unfitting(pylock, query.target))
         if not unfitting:
             return pylock
         excluded += [f"{package.name}!={package.version}" for package in unfitting]
-    pylock = _completed(_compile(question, lower, []), question)
-    for package in _unfitting(pylock, question.target):
+    pylock = _with_all_wheels(_compile(query, lower, []), query)
+    for package in _unfitting(pylock, query.target):
         raise Unsolved(f"{package.name}=={package.version} has no wheels with a matching platform or ABI tag")
     return pylock
 
@@ -238,17 +240,17 @@ def _unfitting(pylock: Pylock, target: Target) -> Iterator[Package]:
             yield package
 
 
-def _completed(pylock: Pylock, question: _Question) -> Pylock:
+def _with_all_wheels(pylock: Pylock, query: _Query) -> Pylock:
     """Return *pylock* with all wheels of what does not fit, for a target whose wheels uv leaves out."""
-    if not question.target.abi.endswith("t"):
+    if not query.target.abi.endswith("t"):
         return pylock
-    unfitting = {package.name for package in _unfitting(pylock, question.target)}
+    unfitting = {package.name for package in _unfitting(pylock, query.target)}
     packages = []
     for package in pylock.packages:
         if package.name in unfitting:
             # A universal resolution names every wheel of a version.
             alone = replace(
-                question,
+                query,
                 requirements=(f"{package.name}=={package.version}",),
                 requirement_files=(),
                 constraint_files=(),
@@ -261,33 +263,33 @@ def _completed(pylock: Pylock, question: _Question) -> Pylock:
     return replace(pylock, packages=packages)
 
 
-def _compile(question: _Question, platform: str | None, excluded: Sequence[str]) -> Pylock:
+def _compile(query: _Query, platform: str | None, excluded: Sequence[str]) -> Pylock:
     """Run uv once, for *platform* or for all of them; raise ``Unsolved`` with what it says."""
     with tempfile.TemporaryDirectory(prefix="bundle-resolve-") as directory:
         scratch = Path(directory).resolve()
-        sources = [*index_file(question.indexes, scratch), *map(str, question.requirement_files)]
-        sources += written(scratch / "requirements.txt", question.requirements)
-        constraints = [*map(str, question.constraint_files)]
-        constraints += written(scratch / "constraints.txt", [*question.constraints, *excluded])
-        _prefer(question.preferences, scratch / "pylock.toml")
+        sources = [*write_index_file(query.indexes, scratch), *map(str, query.requirement_files)]
+        sources += write_lines(scratch / "requirements.txt", query.requirements)
+        constraints = [*map(str, query.constraint_files)]
+        constraints += write_lines(scratch / "constraints.txt", [*query.constraints, *excluded])
+        _write_preferences(query.preferences, scratch / "pylock.toml")
         command = [
             *("pip", "compile", "--quiet", "--no-config", "--no-header", "--no-python-downloads", "--color", "never"),
             *("--format", "pylock.toml", "--only-binary", ":all:", "--index-strategy", "unsafe-best-match"),
-            *("--python-version", question.target.python),
+            *("--python-version", query.target.python),
             *(("--python-platform", platform) if platform else ("--universal",)),
             *(("--python", sys.executable) if sys.executable else ()),
-            *("--cache-dir", str(question.cache_dir), "--output-file", str(scratch / "pylock.toml")),
+            *("--cache-dir", str(query.cache_dir), "--output-file", str(scratch / "pylock.toml")),
             *(argument for path in constraints for argument in ("--constraints", path)),
-            *index_arguments(question.indexes, os.environ),
-            *(("--offline",) if question.offline else ()),
-            *(*question.options, "--", *sources),
+            *index_arguments(query.indexes, os.environ),
+            *(("--offline",) if query.offline else ()),
+            *(*query.options, "--", *sources),
         ]
-        run_uv(command, uv_environment(question.indexes, os.environ))
+        run_uv(command, uv_environment(query.indexes, os.environ))
         text = (scratch / "pylock.toml").read_text(encoding="utf-8")
-        return _localised(parse_pylock(text, Path("uv")), scratch)
+        return _with_absolute_paths(parse_pylock(text, Path("uv")), scratch)
 
 
-def _prefer(versions: Mapping[NormalizedName, Version], path: Path) -> None:
+def _write_preferences(versions: Mapping[NormalizedName, Version], path: Path) -> None:
     """Let uv choose *versions* where it can: it stays with those of the output that is there already."""
     if versions:
         packages = [{"name": name, "version": str(version)} for name, version in versions.items()]
@@ -300,20 +302,17 @@ def _absolute(requirement: str) -> str:
     return f"{Path(path['path']).absolute()}{requirement[path.end() :]}" if path else requirement
 
 
-def _localised(pylock: Pylock, scratch: Path) -> Pylock:
+def _with_absolute_paths(pylock: Pylock, scratch: Path) -> Pylock:
     """Make relative paths absolute, and hash local wheels that uv has not hashed."""
-    packages = [
-        replace(
-            package,
-            wheels=[replace(wheel, **_local(wheel, scratch)) for wheel in package.wheels] if package.wheels else None,
-            archive=replace(package.archive, **_local(package.archive, scratch)) if package.archive else None,
-        )
-        for package in pylock.packages
-    ]
+    packages = []
+    for package in pylock.packages:
+        wheels = [replace(wheel, **_absolute_fields(wheel, scratch)) for wheel in package.wheels or ()]
+        archive = package.archive and replace(package.archive, **_absolute_fields(package.archive, scratch))
+        packages.append(replace(package, wheels=wheels or None, archive=archive))
     return replace(pylock, packages=packages)
 
 
-def _local(wheel: PackageWheel | PackageArchive, scratch: Path) -> dict[str, Any]:
+def _absolute_fields(wheel: PackageWheel | PackageArchive, scratch: Path) -> dict[str, Any]:
     """Return the fields of *wheel* that change because it is a local one."""
     if wheel.path is None:
         return {}

@@ -2,7 +2,7 @@
 
 * It is shortened to the reasons. A project without a wheel is named together with the nearest versions that have one;
   a project that is not there, with the places that were asked.
-* No credentials: what is explained was redacted before.
+* No credentials: what is resolver_error was redacted before.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Unsolved(Exception):  # noqa: N818 - it is no error yet: it may be asked a
         return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-]*\w)", str(self)) is not None
 
 
-def explained(
+def resolver_error(
     unsolved: Unsolved,
     *,
     target: Target,

@@ -44,7 +44,7 @@ def run_uv(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         raise Unsolved(redacted_text(answer.stderr))
 
 
-def written(path: Path, lines: Sequence[str]) -> list[str]:
+def write_lines(path: Path, lines: Sequence[str]) -> list[str]:
     """Write *lines*, if there are any, to *path*; return what names them for uv."""
     if not lines:
         return []
@@ -52,9 +52,10 @@ def written(path: Path, lines: Sequence[str]) -> list[str]:
     return [str(path)]
 
 
-def index_file(indexes: IndexOptions, scratch: Path) -> list[str]:
+def write_index_file(indexes: IndexOptions, scratch: Path) -> list[str]:
     """Write what may hold credentials and fits into no variable of uv to a file that only we can read."""
-    return written(scratch / "indexes.txt", [f"--find-links {place}" for place in indexes.find_links if "://" in place])
+    lines = [f"--find-links {place}" for place in indexes.find_links if "://" in place]
+    return write_lines(scratch / "indexes.txt", lines)
 
 
 def index_arguments(indexes: IndexOptions, environ: Mapping[str, str]) -> list[str]:

@@ -42,7 +42,7 @@ class PrivateKey:
     private: ec.EllipticCurvePrivateKey
 
     def sign(self, message: bytes) -> tuple[int, int]:
-        """Return r and s, either of both, of the ECDSA signature of *message* with SHA-256."""
+        """Return the numbers r and s of the ECDSA signature of *message* with SHA-256."""
         try:
             der = self.private.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
         except UnsupportedAlgorithm:  # an OpenSSL before 3.2: as good a signature, but another one each time

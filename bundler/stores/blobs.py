@@ -118,7 +118,13 @@ def read_links(data: bytes, where: str) -> Links:
     )
 
 
-def checked(blob: Blob, chunks: Iterable[bytes], where: str, known: Any = None, size: int = 0) -> Iterator[bytes]:  # noqa: ANN401 - hashlib's
+def verified_chunks(
+    blob: Blob,
+    chunks: Iterable[bytes],
+    where: str,
+    known: Any = None,  # noqa: ANN401 - hashlib's
+    size: int = 0,
+) -> Iterator[bytes]:
     """Yield *chunks*, the last of them only if they are the bytes of *blob*.
 
     *known* is a sha256 of the first *size* bytes, where those are known already.
@@ -128,20 +134,20 @@ def checked(blob: Blob, chunks: Iterable[bytes], where: str, known: Any = None, 
     for chunk in chunks:
         size += len(chunk)
         if size > blob.size:
-            raise wrong(blob, where, f"{size} bytes or more", f"{blob.size} bytes")
+            raise wrong_blob(blob, where, f"{size} bytes or more", f"{blob.size} bytes")
         digest.update(chunk)
         if last:
             yield last
         last = chunk
     if size != blob.size:
-        raise wrong(blob, where, f"{size} bytes", f"{blob.size} bytes")
+        raise wrong_blob(blob, where, f"{size} bytes", f"{blob.size} bytes")
     if (got := "sha256:" + digest.hexdigest()) != blob.digest:
-        raise wrong(blob, where, got, blob.digest)
+        raise wrong_blob(blob, where, got, blob.digest)
     if last:
         yield last
 
 
-def wrong(blob: Blob, where: str, got: str, want: str) -> ContentError:
+def wrong_blob(blob: Blob, where: str, got: str, want: str) -> ContentError:
     """Return the error for bytes at *where* that are not those of *blob*."""
     hint = "the store or the way to it has damaged it: push the bundle again from where it was made"
     where = f"{where}: {blob.digest}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bundler.fetching.retries import retrying
 from bundler.runtime.carriers import Carrier, Member
 from bundler.runtime.images import load_image
-from bundler.stores.blobs import checked, read_links
+from bundler.stores.blobs import read_links, verified_chunks
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -53,7 +53,7 @@ class _Documents(Carrier):
 
     def _fetch(self, blob: Blob) -> int:
         with tempfile.TemporaryFile() as file:
-            for chunk in checked(blob, self._store.read(blob), self._store.where):
+            for chunk in verified_chunks(blob, self._store.read(blob), self._store.where):
                 file.write(chunk)
             file.flush()
             return os.dup(file.fileno())

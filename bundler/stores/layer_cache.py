@@ -17,10 +17,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from bundler.fetching.retries import RetryPolicy, retrying
-from bundler.layers.packing import Given
+from bundler.layers.packing import CachedFrames
 from bundler.runtime.documents import MANIFEST_TYPE, Descriptor, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError
-from bundler.stores.blobs import CHUNK, Blob, checked
+from bundler.stores.blobs import CHUNK, Blob, verified_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ _EMPTY_BLOB = Blob.of(_EMPTY, "application/vnd.oci.empty.v1+json")
 _RETRIES = 2
 
 
-class SharedLayers:
+class StoreLayerCache:
     """The layers in *store*. It is asked from several threads."""
 
     def __init__(self, store: Store, warn: Callable[[str], None]) -> None:
@@ -48,7 +48,7 @@ class SharedLayers:
         self._lock = threading.Lock()
         self._broken = False
 
-    def take(self, key: str, path: Path, limit: int) -> Given | None:
+    def take(self, key: str, path: Path, limit: int) -> CachedFrames | None:
         """Bring the layer that *key* is said to name, of at most *limit* bytes, to *path*; None if there is none."""
         return self._trying(lambda: self._take(key, path, limit), None)
 
@@ -63,7 +63,7 @@ class SharedLayers:
             " compressed here. Who may write to the cache?"
         )
 
-    def _take(self, key: str, path: Path, limit: int) -> Given | None:
+    def _take(self, key: str, path: Path, limit: int) -> CachedFrames | None:
         found = self._asked(lambda: self._store.find(PREFIX + key))
         if found is None:
             return None
@@ -77,11 +77,11 @@ class SharedLayers:
             raise ContentError(where, "is too large", got=f"{descriptor.size} bytes", want=f"at most {limit}")
         blob = Blob(digest=descriptor.digest, size=descriptor.size, media_type=descriptor.media_type)
         self._asked(lambda: self._fetch(blob, path))
-        return Given(path, descriptor.frames)
+        return CachedFrames(path, descriptor.frames)
 
     def _fetch(self, blob: Blob, path: Path) -> None:
         with path.open("wb") as file:
-            for chunk in checked(blob, self._store.read(blob), self._store.where):
+            for chunk in verified_chunks(blob, self._store.read(blob), self._store.where):
                 file.write(chunk)
 
     def _give(self, key: str, layer: BuiltLayer) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bundler.runtime.documents import MANIFEST_TYPE
-from bundler.stores.blobs import CHUNK, Blob, checked, is_digest
+from bundler.stores.blobs import CHUNK, Blob, is_digest, verified_chunks
 from bundler.stores.store import Held, Store
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class MemoryStore(Store):
             yield data[start : start + CHUNK]
 
     def write(self, blob: Blob, read: Reader) -> None:
-        data = b"".join(checked(blob, read(0), self.where))
+        data = b"".join(verified_chunks(blob, read(0), self.where))
         with self._lock:
             self._blobs[blob.digest] = (data, time.time())
 

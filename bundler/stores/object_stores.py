@@ -30,7 +30,7 @@ from bundler.fetching.index_options import redacted, redacted_text
 from bundler.fetching.retries import TransientError
 from bundler.runtime.documents import MANIFEST_TYPE, MAX_DOCUMENT, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError
-from bundler.stores.blobs import CHUNK, Blob, checked, is_digest
+from bundler.stores.blobs import CHUNK, Blob, is_digest, verified_chunks
 from bundler.stores.object_logins import connect
 from bundler.stores.store import Held, Store
 
@@ -100,7 +100,7 @@ class ObjectsStore(Store):
 
     def write(self, blob: Blob, read: Reader) -> None:
         path = _BLOBS + blob.hex
-        chunks = checked(blob, read(0), self.where)
+        chunks = verified_chunks(blob, read(0), self.where)
         if blob.size <= _SMALL:
             self._create(path, b"".join(chunks), blob.size)
             return

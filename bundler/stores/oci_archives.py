@@ -17,7 +17,7 @@ from bundler.archives.tar_writer import END, padding, tar_header
 from bundler.runtime.carriers import LAYOUT, Member
 from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, MAX_DOCUMENT, Fields, parse_json, to_json
 from bundler.runtime.errors import BundleError, ContentError, UsageError
-from bundler.stores.blobs import CHUNK, Blob, checked, is_digest, read_links
+from bundler.stores.blobs import CHUNK, Blob, is_digest, read_links, verified_chunks
 from bundler.stores.oci_layouts import REF_NAME
 from bundler.stores.store import DEFAULT_NAME, Held, Store
 
@@ -95,7 +95,7 @@ class ArchiveStore(Store):
     def write(self, blob: Blob, read: Reader) -> None:
         with self._lock:
             if _PREFIX + blob.hex not in self._members:
-                self._add(_PREFIX + blob.hex, blob.size, checked(blob, read(0), self.where))
+                self._add(_PREFIX + blob.hex, blob.size, verified_chunks(blob, read(0), self.where))
 
     def _add(self, name: str, size: int, chunks: Iterator[bytes]) -> None:
         """Append a member; a failure leaves none of it behind."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from bundler.caching.file_locks import UNSUPPORTED, lock_file
 from bundler.runtime.errors import BundleError, ContentError
-from bundler.stores.blobs import CHUNK, checked
+from bundler.stores.blobs import CHUNK, verified_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,7 @@ def _complete(blob: Blob, part: Path, read: Reader) -> None:
         if not _resume(blob, file, read, str(part)):
             file.seek(0)
             file.truncate()
-            for chunk in checked(blob, read(0), str(part)):
+            for chunk in verified_chunks(blob, read(0), str(part)):
                 file.write(chunk)
         file.flush()
         os.fsync(file.fileno())  # what has its final name is there after a crash as well
@@ -105,7 +105,7 @@ def _resume(blob: Blob, file: BufferedRandom, read: Reader, where: str) -> bool:
     if not 0 < size <= blob.size:
         return False
     try:
-        for chunk in checked(blob, read(size) if size < blob.size else (), where, digest, size):
+        for chunk in verified_chunks(blob, read(size) if size < blob.size else (), where, digest, size):
             file.write(chunk)
     except ContentError:
         return False

@@ -25,7 +25,7 @@ from bundler.fetching.index_options import redacted
 from bundler.fetching.retries import TransientError
 from bundler.runtime.documents import INDEX_TYPE, MANIFEST_TYPE, Fields, digest_of, parse_json, to_json
 from bundler.runtime.errors import BundleError, UsageError
-from bundler.stores.blobs import Blob, is_digest, wrong
+from bundler.stores.blobs import Blob, is_digest, wrong_blob
 from bundler.stores.registry_client import Client
 from bundler.stores.registry_logins import DOCKER_HUB
 from bundler.stores.store import DEFAULT_NAME, Held, Store, check_name
@@ -137,7 +137,7 @@ class RegistryStore(Store):
         if blob.is_manifest:
             data = b"".join(read(0))
             if Blob.of(data, blob.media_type).digest != blob.digest:
-                raise wrong(blob, self.where, digest_of(data), blob.digest)
+                raise wrong_blob(blob, self.where, digest_of(data), blob.digest)
             self._put_manifest(blob.digest, blob, data)
         elif blob.size <= _SMALL:
             self._write_small(blob, read)
@@ -183,7 +183,7 @@ class RegistryStore(Store):
             for chunk in read(offset):
                 offset += len(chunk)
                 if offset > blob.size:
-                    raise wrong(blob, self.where, f"{offset} bytes or more", f"{blob.size} bytes")
+                    raise wrong_blob(blob, self.where, f"{offset} bytes or more", f"{blob.size} bytes")
                 if (new := offset - upload.hashed) > 0:
                     upload.hasher.update(chunk[-new:])
                     upload.hashed = offset
@@ -191,9 +191,9 @@ class RegistryStore(Store):
                     yield last
                 last = chunk
             if offset != blob.size:
-                raise wrong(blob, self.where, f"{offset} bytes", f"{blob.size} bytes")
+                raise wrong_blob(blob, self.where, f"{offset} bytes", f"{blob.size} bytes")
             if (got := f"sha256:{upload.hasher.hexdigest()}") != blob.digest:
-                raise wrong(blob, self.where, got, blob.digest)
+                raise wrong_blob(blob, self.where, got, blob.digest)
         except BundleError:
             self._abort(blob, upload)
             raise

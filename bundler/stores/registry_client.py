@@ -237,7 +237,7 @@ class Client:
             who = "with the login that was found" if self._login else "without a login"
             hint = f"log in with docker login or skopeo login {self._registry}, or look at what the login allows"
             raise BundleError(where, f"access is refused, {who}", got=got, hint=hint)
-        raise BundleError(where, "the registry does not do it", got=got)
+        raise BundleError(where, "the registry refuses the request", got=got)
 
     def _reason(self, response: BaseHTTPResponse) -> str | None:
         """Return what the registry says is wrong, as far as it can be shown: it may repeat what it was sent."""

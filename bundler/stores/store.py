@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from bundler.runtime.documents import parse_digest
 from bundler.runtime.errors import ContentError, UsageError
-from bundler.stores.blobs import Blob, check_document, checked, is_digest
+from bundler.stores.blobs import Blob, check_document, is_digest, verified_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator
@@ -124,7 +124,7 @@ class Store(ABC):
     def document(self, blob: Blob) -> bytes:
         """Return the bytes of the manifest or config *blob*, checked."""
         check_document(blob, self.where)
-        return b"".join(checked(blob, self.read(blob), self.where))
+        return b"".join(verified_chunks(blob, self.read(blob), self.where))
 
     def missing(self, digest: str) -> ContentError:
         """Return the error for a blob that is not here."""

@@ -11,7 +11,7 @@ from support.wheel_factory import make_wheel
 
 from bundler.fetching.index_options import IndexOptions
 from bundler.reporters import Reporter
-from bundler.resolving.baseline_constraints import Coexistence
+from bundler.resolving.baseline_constraints import BaselineConstraints
 from bundler.resolving.resolver import resolve
 from bundler.runtime.errors import BundleError
 from bundler.targets import PRESETS
@@ -60,8 +60,8 @@ def ask(shelf, tmp_path):
             indexes=IndexOptions(no_index=True, find_links=(str(shelf.directory),)),
             cache_dir=tmp_path / "uv",
             reporter=reporter,
-            coexistence=Coexistence(
-                baseline=image(over), complete=complete, leave_out=skip, stubs=tmp_path / "uv" / "stubs"
+            baseline_constraints=BaselineConstraints(
+                baseline=image(over), complete=complete, leave_out=skip, wheels=tmp_path / "uv" / "wheels"
             ),
         )
         ask.warnings, ask.completed = reporter.texts, len(asked)
@@ -218,12 +218,12 @@ def test_a1_hashes_are_enforced_on_what_is_bundled_and_not_on_what_is_left_out(s
         ask(over={"lib 1.0": []}, files=[path])
 
 
-def test_stubs_are_written_once_and_never_bundled(shelf, ask, tmp_path):
+def test_metadata_only_wheels_are_written_once_and_never_bundled(shelf, ask, tmp_path):
     shelf("app", "1.0", requires=["lib"])
     over = {"lib 1.0": [], "server 1.0": ["lib"]}
     for _ in range(2):
         assert ask("app", over=over, skip=True) == ("app 1.0", "lib 1.0")
-    (directory,) = (tmp_path / "uv" / "stubs").iterdir()
+    (directory,) = (tmp_path / "uv" / "wheels").iterdir()
     assert sorted(path.name for path in directory.iterdir()) == [
         "lib-1.0-py3-none-any.whl",
         "server-1.0-py3-none-any.whl",

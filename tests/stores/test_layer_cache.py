@@ -19,7 +19,7 @@ from bundler.caching.build_cache import Cache
 from bundler.create import Options, create
 from bundler.fetching.index_options import IndexOptions
 from bundler.fetching.retries import TransientError
-from bundler.layers.layers import Settings
+from bundler.layers.layer_plans import Settings
 from bundler.locks import Lock
 from bundler.reporters import Reporter
 from bundler.runtime.documents import FRAMES, MANIFEST_TYPE, ZSTD_LAYER_TYPE, digest_of, to_json
@@ -117,7 +117,7 @@ def put_entry(store, name, layers, data=b""):
 def test_the_second_machine_compresses_nothing_and_makes_the_same_bundle(locked, machine, monkeypatch):
     store = MemoryStore()
     alone, first = machine(locked, None), machine(locked, store)
-    assert [layer.given for layer in first.layers] == [False, False]
+    assert [layer.from_layer_cache for layer in first.layers] == [False, False]
     assert len(store.names()) == 2
 
     def compress(**options):
@@ -126,7 +126,7 @@ def test_the_second_machine_compresses_nothing_and_makes_the_same_bundle(locked,
     monkeypatch.setattr(zstandard, "ZstdCompressor", compress)
     hearing = Hearing()
     second = machine(locked, store, hearing, jobs=3)
-    assert [layer.given for layer in second.layers] == [True, True]
+    assert [layer.from_layer_cache for layer in second.layers] == [True, True]
     assert len(second.layers[0].packed.descriptor.frames) > 3
     assert second.path.read_bytes() == first.path.read_bytes() == alone.path.read_bytes()
     assert (second.bytecode is not None, hearing.warnings) == (True, [])
@@ -208,7 +208,7 @@ def test_a_layer_with_other_bytes_is_not_taken_and_is_replaced(poison, locked, m
     victim = machine(locked, store, hearing)
     assert victim.path.read_bytes() == honest.path.read_bytes()
     assert "the layer cache holds other bytes for pkg than this lock gives" in hearing.warnings[0]
-    assert {layer.name: layer.given for layer in victim.layers}["pkg"] is False
+    assert {layer.name: layer.from_layer_cache for layer in victim.layers}["pkg"] is False
     assert entries(store)["pkg"][2] == frames  # the next machine finds the right layer
     hearing = Hearing()
     machine(locked, store, hearing)

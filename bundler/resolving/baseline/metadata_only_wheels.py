@@ -1,9 +1,9 @@
-"""A baseline → a directory of *stubs*: wheels with metadata and nothing else, one for each package of the image.
+"""A baseline → a directory of wheels with metadata and nothing else, one for each package of the image.
 
 A resolver that finds them takes what the image has into account although no index has it, such as ``wrapt 1.12.1``
-(published as source only) or ``torch 1.13.1+cpu``. A stub stands for what is left to the image: none is ever installed.
-* A package whose requirements are not known has a stub only where nothing else can tell the resolver about it.
-* The directory is named by what is in it: written once, kept in the cache, so that uv's cache knows the stubs again.
+(published as source only) or ``torch 1.13.1+cpu``. One stands for what is left to the image: none is ever installed.
+* A package whose requirements are not known has one only where nothing else can tell the resolver about it.
+* The directory is named by what is in it: written once, kept in the cache, so that uv's cache knows the wheels again.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _EXTRA = re.compile(r"extra == [\"']([^\"']+)")
 _TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def write_stubs(baseline: Baseline, root: Path) -> Path:
-    """Write the stubs of *baseline* into a directory below *root*; return it."""
-    stubs: dict[str, str] = {}
+def write_metadata_only_wheels(baseline: Baseline, root: Path) -> Path:
+    """Write the wheels of *baseline* into a directory below *root*; return it."""
+    wheels: dict[str, str] = {}
     for item in baseline.packages.values():
         if item.version is not None and (item.requires is not None or item.absent):
-            stubs[f"{item.name.replace('-', '_')}-{item.version}"] = _metadata(item)
-    final = root / hashlib.sha256(repr(sorted(stubs.items())).encode()).hexdigest()[:32]
+            wheels[f"{item.name.replace('-', '_')}-{item.version}"] = _metadata(item)
+    final = root / hashlib.sha256(repr(sorted(wheels.items())).encode()).hexdigest()[:32]
     if final.is_dir():
         return final
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root) as directory:
         new = Path(directory, "new")
         new.mkdir()
-        for stem, metadata in stubs.items():
+        for stem, metadata in wheels.items():
             _write(new / f"{stem}-{_TAG}.whl", stem, metadata)
         try:
             new.rename(final)
