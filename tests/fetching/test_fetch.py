@@ -5,26 +5,19 @@ import multiprocessing
 import os
 import resource
 import signal
-import socket
 import subprocess
-import sys
-import textwrap
 import threading
 import time
-import traceback
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from packaging.utils import canonicalize_name
 from packaging.version import Version
+from support.fetching import SECRET, Heard, blob, fails, left, pin_of, program, run
 from support.package_servers import (
     BLOCK,
-    ProxyHandler,
     Site,
-    certificate,
     chunked,
     cut,
     drip,
@@ -43,103 +36,7 @@ from bundler.fetching.fetch import fetch
 from bundler.fetching.index_options import IndexOptions
 from bundler.locks import Pin
 from bundler.reporters import Reporter
-from bundler.runtime.errors import BundleError, ContentError
-
-SECRET = "s3cr3t"
-
-
-class Heard(Reporter):
-    def __init__(self):
-        self.warnings = []
-        self.received_bytes = 0
-        self.done = []
-        self.totals = []
-
-    def fetching(self, pins, size):
-        self.totals.append((pins, size))
-
-    def received(self, pin, size):
-        self.received_bytes += size
-
-    def fetched(self, pin, *, cached):
-        self.done.append((pin.filename, cached))
-
-    def warning(self, text):
-        self.warnings.append(text)
-
-
-def blob(size, seed=0):
-    return b"PK\x03\x04" + hashlib.shake_256(str(seed).encode()).digest(size - 4)
-
-
-def pin_of(data, *, name="demo", size=True, url=None, path=None):
-    return Pin(
-        name=canonicalize_name(name),
-        version=Version("1.0"),
-        filename=f"{name}-1.0-py3-none-any.whl",
-        sha256=hashlib.sha256(data).hexdigest(),
-        size=len(data) if size else None,
-        url=url,
-        path=path,
-    )
-
-
-@pytest.fixture
-def site():
-    with serving(Site()) as site:
-        yield site
-
-
-@pytest.fixture
-def other():
-    with serving(Site()) as site:
-        yield site
-
-
-@pytest.fixture(scope="session")
-def pems(tmp_path_factory):
-    return certificate(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left():
-    before = {thread for thread in threading.enumerate() if thread.name.startswith("fetch")}
-    yield
-    assert {thread for thread in threading.enumerate() if thread.name.startswith("fetch")} <= before
-
-
-def run(pins, cache, *, offline=False, jobs=2, reporter=None, environ=None, **options):
-    options = {"timeout": 5.0, "retries": 3, **options}
-    return list(
-        fetch(
-            [pins] if isinstance(pins, Pin) else pins,
-            cache=cache,
-            indexes=IndexOptions(**options),
-            jobs=jobs,
-            offline=offline,
-            reporter=reporter or Reporter(),
-            environ=environ or {},
-            first_pause=0.01,
-        )
-    )
-
-
-def fails(pins, cache, kind=BundleError, **options):
-    with pytest.raises(kind) as caught:
-        run(pins, cache, **options)
-    assert SECRET not in "".join(traceback.format_exception(caught.value))
-    assert SECRET not in repr(caught.value)
-    return caught.value
-
-
-def left(cache):
-    """Return the names of what is not an entry."""
-    return sorted(path.name for name in ("temporary", "parts") for path in (cache.root / name).glob("*"))
+from bundler.runtime.errors import ContentError
 
 
 def test_wheels_arrive_verified_under_their_digest(site, cache):
@@ -381,11 +278,6 @@ def test_d29_a_silent_server_is_a_timeout_and_is_resumed(site, cache):
     )
 
 
-def test_d29_no_network_is_an_error_with_a_hint(cache):
-    assert "network" in fails(pin_of(blob(9), url="http://127.0.0.1:1/w"), cache, retries=1).hint
-    assert "network" in fails(pin_of(blob(9), url="http://does-not-exist.invalid/w"), cache, retries=0).hint
-
-
 # Wrong contents
 
 
@@ -443,17 +335,6 @@ def test_a_body_without_length_is_taken_and_its_end_is_not_believed(site, cache)
     assert site.requests[1].headers["range"] == "bytes=100000-"
 
 
-@pytest.mark.parametrize(
-    ("code", "word"), [(401, "credentials"), (403, "credentials"), (404, "lock again"), (410, "lock")]
-)
-def test_a_refusal_has_a_hint_and_is_not_repeated(site, cache, code, word):
-    pin = pin_of(blob(9), url=site.add("/w", blob(9), *[status(code)] * 9))
-    error = fails(pin, cache)
-    assert word in error.hint
-    assert str(code) in error.got
-    assert len(site.requests) == 1
-
-
 # Local files
 
 
@@ -483,241 +364,7 @@ def test_a_local_wheel_that_is_not_there_is_named(cache, tmp_path):
     assert error.where == str(tmp_path / "no.whl")
 
 
-# Redirects, credentials, proxies, certificates
-
-
-def test_redirects_are_followed_and_credentials_stay_at_their_host(site, other, cache):
-    data = blob(1000)
-    other.add("/there", data)
-    site.login = f"me:{SECRET}"
-    url = site.add("/w", data, status(302, {"Location": "/again"}))
-    site.faults["/again"] = [status(307, {"Location": f"{other.base}/there"})]
-    run(pin_of(data, url=url.replace("//", f"//me:{SECRET}@")), cache)
-    assert "authorization" not in other.requests[0].headers
-
-
-@pytest.mark.parametrize("target", ["/w", "ftp://127.0.0.1/w", "file:///etc/passwd"])
-def test_bad_redirects_are_refused(site, cache, target):
-    pin = pin_of(blob(9), url=site.add("/w", blob(9), *[status(301, {"Location": target})] * 20))
-    assert "redirects" in str(fails(pin, cache))
-    assert len(site.requests) <= 11
-
-
-def test_a_redirect_from_https_to_http_is_refused(site, cache, pems):
-    site.add("/w", blob(9))
-    with serving(Site(), tls=pems[0]) as secure:
-        url = secure.add("/w", blob(9), status(302, {"Location": f"{site.base}/w"}))
-        assert "not encrypted" in str(fails(pin_of(blob(9), url=url), cache, cert=pems[1]))
-    assert site.requests == []
-
-
-def test_credentials_come_from_the_url_the_index_and_netrc(site, cache, tmp_path):
-    site.login = f"me@x:{SECRET}/"
-    quoted = f"me%40x:{SECRET}%2F"
-    data = blob(1000)
-    url = site.add("/files/w", data)
-    with_login = url.replace("//", f"//{quoted}@")
-    run(pin_of(data, url=with_login), cache)
-    cache.clear()
-    wrong = url.replace("//", "//me:no@").replace("/files/w", "/simple")
-    run(pin_of(data, url=url), cache, index_url=wrong, extra_index_urls=(with_login.replace("/w", "/simple"),))
-    cache.clear()
-    netrc = tmp_path / ".netrc"
-    netrc.write_text(f'default login a password b\nmachine 127.0.0.1 login me@x password "{SECRET}/"\n')
-    netrc.chmod(0o600)
-    run(pin_of(data, url=url), cache, environ={"HOME": str(tmp_path)})
-    cache.clear()
-    run(pin_of(data, url=url), cache, environ={"NETRC": str(netrc)})
-    cache.clear()
-    assert "credentials" in fails(pin_of(data, url=url), cache).hint
-
-
-def test_a_default_entry_of_netrc_goes_nowhere(site, cache, tmp_path):
-    (tmp_path / ".netrc").write_text("default login a password b\n")
-    run(pin_of(blob(9), url=site.add("/w", blob(9))), cache, environ={"HOME": str(tmp_path)})
-    assert "authorization" not in site.requests[0].headers
-
-
-def test_an_index_at_another_port_gives_no_credentials(site, other, cache):
-    index = other.base.replace("//", f"//me:{SECRET}@")
-    run(pin_of(blob(9), url=site.add("/w", blob(9))), cache, index_url=index)
-    assert "authorization" not in site.requests[0].headers
-
-
-def test_a_broken_netrc_is_named_and_not_quoted(site, cache, tmp_path):
-    (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login me pass {SECRET}\n")
-    error = fails(pin_of(blob(9), url=site.add("/w", blob(9))), cache, environ={"HOME": str(tmp_path)})
-    assert error.where == str(tmp_path / ".netrc")
-
-
-def test_the_keyring_is_asked_when_the_server_asks(site, cache, tmp_path, monkeypatch):
-    (tmp_path / "keyring.py").write_text(
-        "from types import SimpleNamespace\n"
-        "def get_credential(service, user):\n"
-        f"    return SimpleNamespace(username='me', password='{SECRET}') if service.endswith('/simple') else None\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "keyring", raising=False)
-    site.login = f"me:{SECRET}"
-    run(pin_of(blob(9), url=site.add("/w", blob(9))), cache, index_url=f"{site.base}/simple")
-    assert ["authorization" in request.headers for request in site.requests] == [False, True]
-    monkeypatch.delitem(sys.modules, "keyring", raising=False)
-
-
-def test_secrets_are_in_no_message(site, cache):
-    for fault in (status(403), status(503), cut(3), html, other_bytes, status(302, {"Location": f"ftp://x/{SECRET}"})):
-        url = site.add("/w", blob(9), *[fault] * 9).replace("//", f"//me:{SECRET}@") + f"?token={SECRET}"
-        fails(pin_of(blob(9), url=url), cache, retries=0)
-    dead = pin_of(blob(9), url=f"http://me:{SECRET}@127.0.0.1:1/w?token={SECRET}")
-    fails(dead, cache, retries=0)
-    fails(dead, cache, retries=0, proxy=f"http://me:{SECRET}@127.0.0.1:1")
-    fails(dead, cache, retries=0, proxy=f"socks5://me:{SECRET}@127.0.0.1:1")
-    fails(pin_of(blob(9), url=f"http://me:{SECRET}@127.0.0.1:port/w"), cache, retries=0)
-
-
-def test_proxies_are_used_where_they_are_to_be(site, cache, pems):
-    data = blob(1000)
-    pin = pin_of(data, url="http://index.invalid/w")
-    with serving(Site(), handler=ProxyHandler) as proxy:
-        proxy.files["http://index.invalid/w"] = data
-        login = proxy.base.replace("//", f"//me:{SECRET}@")
-        for options in (
-            {"proxy": login},
-            {"environ": {"HTTP_PROXY": login, "no_proxy": "other.invalid"}},
-            {"environ": {"all_proxy": login.removeprefix("http://")}},
-        ):
-            run(pin, cache, **options)
-            cache.clear()
-            assert proxy.requests[-1].headers["proxy-authorization"].startswith("Basic ")
-            assert "authorization" not in proxy.requests[-1].headers
-        assert len(proxy.requests) == 3
-        for excluded in ("127.0.0.1", "127.0.0.0/8", "*", f"a, {site.base.removeprefix('http://')}"):
-            run(pin_of(data, url=site.add("/w", data)), cache, environ={"http_proxy": login, "NO_PROXY": excluded})
-            cache.clear()
-        assert len(proxy.requests) == 3
-        with serving(Site(), tls=pems[0]) as secure:
-            run(pin_of(data, url=secure.add("/w", data)), cache, cert=pems[1], proxy=login)
-            assert proxy.requests[-1].method == "CONNECT"
-            assert "proxy-authorization" not in secure.requests[0].headers
-
-
-def test_certificates_are_verified(cache, pems):
-    data = blob(1000)
-    with serving(Site(), tls=pems[0]) as secure:
-        pin = pin_of(data, url=secure.add("/w", data))
-        error = fails(pin, cache)
-        assert "certificate" in error.what
-        assert "trusted-host" in error.hint
-        host = secure.base.removeprefix("https://")
-        fails(pin, cache, trusted_hosts=("127.0.0.1:1", "127.0.0"))
-        assert secure.requests == []
-        for options in ({"cert": pems[1]}, {"trusted_hosts": ("127.0.0.1",)}, {"trusted_hosts": (host,)}):
-            run(pin, cache, **options)
-            cache.clear()
-        assert len(secure.requests) == 3
-
-
-def test_a_certificate_file_that_is_none_is_named(cache, tmp_path):
-    (tmp_path / "ca.pem").write_text("none")
-    pin = pin_of(blob(9), url="https://127.0.0.1:1/w")
-    assert fails(pin, cache, cert=tmp_path / "ca.pem").where == str(tmp_path / "ca.pem")
-    assert fails(pin, cache, client_cert=tmp_path / "no.pem").where == str(tmp_path / "no.pem")
-
-
 # Ends
-
-
-@pytest.fixture
-def silent():
-    """A port where connections are taken and nothing is ever said."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield f"127.0.0.1:{listening.getsockname()[1]}"
-
-
-@pytest.mark.parametrize("where", ["headers", "body", "last body", "connect", "handshake", "pause"])
-def test_the_first_failure_ends_the_others_promptly(site, cache, silent, where):
-    big = blob(500_000)
-    url = {
-        "headers": f"http://{silent}/w",
-        "body": site.add("/body", big, stall(10, after=BLOCK)),
-        "last body": site.add("/last", big, stall(10, after=BLOCK, headers={"Connection": "close"})),
-        "connect": "http://192.0.2.1/w",  # an address for documentation: nobody answers
-        "handshake": f"https://{silent}/w",
-        "pause": site.add("/pause", big, status(429, {"Retry-After": "9"})),
-    }[where]
-
-    def missing(handler, _):
-        time.sleep(0.3)
-        handler.answer(404)
-
-    pins = [pin_of(big, url=url), pin_of(blob(9), url=site.add("/missing", blob(9), missing))]
-    started = time.monotonic()
-    error = fails(pins, cache, timeout=9.0)
-    assert time.monotonic() - started < 3
-    if where != "connect":  # a sandbox may have no route at all
-        assert error.where.endswith("/missing")
-    assert [name for name in left(cache) if not name.endswith((".part", ".validator"))] == []
-
-
-def test_closing_the_iterator_ends_the_threads(site, cache):
-    quick = pin_of(blob(9), url=site.add("/quick", blob(9)))
-    slow = pin_of(blob(500_000), url=site.add("/slow", blob(500_000), stall(10, after=BLOCK)))
-    started = time.monotonic()
-    options = IndexOptions(timeout=9)
-    with closing(
-        fetch([slow, quick], cache=cache, indexes=options, jobs=2, offline=False, reporter=Reporter(), environ={})
-    ) as arriving:
-        next(arriving)
-    assert time.monotonic() - started < 3
-
-
-PROGRAM = """
-    import sys
-    from pathlib import Path
-    from packaging.version import Version
-    from bundler.caching.build_cache import Cache
-    from bundler.fetching.fetch import fetch
-    from bundler.fetching.index_options import IndexOptions
-    from bundler.locks import Pin
-    from bundler.reporters import Reporter
-    url, sha256, size, root = sys.argv[1:]
-    pin = Pin(name="demo", version=Version("1"), filename="demo.whl", sha256=sha256, size=int(size), url=url)
-    cache = Cache(Path(root))
-    found = fetch([pin], cache=cache, indexes=IndexOptions(), jobs=2, offline=False, reporter=Reporter(), environ={})
-    for _, path in found:
-        print(path)
-"""
-
-
-def program(pin, cache, inside=(), **options):
-    arguments = [
-        *inside,
-        sys.executable,
-        "-c",
-        textwrap.dedent(PROGRAM),
-        pin.url,
-        pin.sha256,
-        str(pin.size),
-        str(cache.root),
-    ]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-
-
-def test_d30_an_interrupt_ends_promptly_and_leaves_a_part(site, cache):
-    data = blob(500_000)
-    pin = pin_of(data, url=site.add("/w", data, stall(20, after=BLOCK)))
-    process = program(pin, cache)
-    while not site.sent():
-        time.sleep(0.02)
-    time.sleep(0.2)
-    started = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(5) != 0
-    assert time.monotonic() - started < 3
-    assert "KeyboardInterrupt" in process.communicate()[1]
-    assert left(cache) == [f"{pin.sha256}.part", f"{pin.sha256}.validator"]
-    run(pin, cache)
-    assert site.sent() == len(data)
 
 
 def test_two_processes_fetch_a_wheel_once(site, cache):
