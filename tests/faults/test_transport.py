@@ -1,6 +1,6 @@
 """D29: push to and pull from a registry over a network that breaks: right in the end, or a clear error and no name.
 
-The same for fetch is in ``tests/fetching/test_fetch.py``, for stores that break without a network in
+The same for fetch is in ``tests/fetching/test_downloads.py``, for stores that break without a network in
 ``tests/stores/test_copying.py``.
 """
 
