@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,7 +17,7 @@ from support.signature_factory import PRIVATE, key_of, pem_of
 
 from bundler.images.carriers import write_carrier
 from bundler.layers.packing import decode
-from bundler.runtime.demands import Demands, demands_of
+from bundler.runtime.demands import Demands, demands_of, with_options
 from bundler.runtime.errors import UsageError
 from bundler.runtime.verifying import verify
 from bundler.signing.private_keys import PrivateKey
@@ -201,3 +202,25 @@ def test_the_command_takes_them_too(artifact, originals, tmp_path):
 def test_a_serial_has_one_spelling(serial):
     with pytest.raises(UsageError, match="is not a number"):
         demands_of({"BUNDLE_MIN_SERIAL": serial})
+
+
+@pytest.mark.parametrize("value", ["", ":", "first.pub:", "missing.pub", "{PEM}first.pub"])
+def test_b18_a_variable_that_names_no_usable_key_is_an_error_and_never_means_unsigned(value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("first.pub").write_bytes(pem_of(PRIVATE))
+    with pytest.raises(UsageError):
+        demands_of({"BUNDLE_PUBLIC_KEY": value.replace("{PEM}", pem_of(PRIVATE).decode())})
+
+
+def test_keys_of_the_command_line_take_the_place_of_the_variable(tmp_path):
+    (tmp_path / "k.pub").write_bytes(pem_of(PRIVATE))
+    environ = {"BUNDLE_PUBLIC_KEY": pem_of(OTHER).decode()}
+    chosen = with_options(environ, keys=[str(tmp_path / "k.pub")])
+    assert [key.fingerprint for key in demands_of(chosen).keys] == [MINE.public.fingerprint]
+    assert [key.fingerprint for key in demands_of(environ).keys] == [key_of(OTHER).fingerprint]
+    assert demands_of({}).keys == ()
+
+
+def test_b18_a_required_signature_needs_a_key():
+    with pytest.raises(UsageError, match="BUNDLE_REQUIRE_SIGNATURE: needs a public key"):
+        demands_of({"BUNDLE_REQUIRE_SIGNATURE": "1"})
