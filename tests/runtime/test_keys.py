@@ -8,14 +8,13 @@ import subprocess
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from support.signature_factory import PRIVATE, encoded, key_of, pem_of
+from support.signature_factory import OTHER, PRIVATE, encoded, key_of, pem_of
 
 from bundler.runtime import p256
 from bundler.runtime.errors import UsageError
 from bundler.runtime.keys import parse_key, parse_keys
 
 KEY = key_of(PRIVATE)
-OTHER = ec.derive_private_key(0xBAD, ec.SECP256R1())
 PEM = pem_of(PRIVATE)
 P = p256.P
 

@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 from support.interpreters import python
 from support.signature_factory import (
     DIGEST,
+    OTHER,
     PRIVATE,
     N,
     bundle_of,
@@ -32,7 +32,6 @@ from bundler.runtime.errors import ContentError, TrustError, UsageError
 from bundler.runtime.signatures import BUNDLE_TYPE, find_signature, pre_authentication_encoding, verify_signature
 
 KEY = key_of(PRIVATE)
-OTHER = ec.derive_private_key(0xBAD, ec.SECP256R1())
 PEM = pem_of(PRIVATE)
 PAYLOAD = json.dumps(statement_of()).encode()
 R, S = numbers(pae(PAYLOAD))
