@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
+pytest.register_assert_rewrite("support")  # what fails there says why, too
+
 
 def pytest_configure():
     """Let interrupts through: a shell's background job begins with them ignored, and its children would too."""

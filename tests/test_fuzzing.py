@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from fuzzing.targets import TARGETS, check_error, refusals
+from fuzzing.targets import TARGETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.refusals import check_error, refusals
 
 from bundler.runtime.errors import BundleError, ContentError
 

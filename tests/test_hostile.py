@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fuzzing.targets import check_error
 from hostile import carriers, documents, images, layers, wheels, zips
 from support.interpreters import target_of
+from support.refusals import check_error
 from support.wheel_factory import make_wheel, pin_of
 
 from bundler.archives.zip_reader import Archive

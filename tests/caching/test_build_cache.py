@@ -74,6 +74,12 @@ def test_default_without_home_is_an_error_with_a_hint():
         Cache.default({})
 
 
+def test_default_cache_follows_the_environment(tmp_path):
+    assert Cache.default({"BUNDLE_CACHE_DIR": str(tmp_path)}).root == tmp_path
+    assert Cache.default({"XDG_CACHE_HOME": str(tmp_path)}).root == tmp_path / "bundler"
+    assert Path.home() in Cache.default({"HOME": str(Path.home())}).root.parents
+
+
 def test_an_entry_appears_when_it_is_published(cache):
     with cache.new_wheel(A) as new:
         new.path.write_bytes(b"x")

@@ -1,6 +1,6 @@
 """D29: push to and pull from a registry over a network that breaks: right in the end, or a clear error and no name.
 
-The same for fetch is in ``tests/fetching/test_fetch.py``, for stores that break without a network in
+The same for fetch is in ``tests/fetching/test_downloads.py``, for stores that break without a network in
 ``tests/stores/test_copying.py``.
 """
 
@@ -11,7 +11,7 @@ import time
 import pytest
 from support import registry_server
 from support.bundle_factory import contents_of, make_bundle
-from support.registry_server import break_upload, cut, lose_upload, other_length, redirect_to, status
+from support.registry_faults import blob_of, break_upload, cut, lose_upload, other_length, redirect_to, status
 
 from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands
@@ -72,7 +72,7 @@ def left_behind(tmp_path):
 
 def half_then_silence(handler):
     """Send half of the blob and then nothing for longer than anybody waits."""
-    data = registry_server.blob_of(handler)
+    data = blob_of(handler)
     handler.answer(200, {}, data[: len(data) // 2], length=len(data))
     time.sleep(1)
     handler.drop(reset=False)
@@ -80,7 +80,7 @@ def half_then_silence(handler):
 
 def slow(handler):
     """Send the blob in thirty parts, for longer in all than anybody waits for one."""
-    data = registry_server.blob_of(handler)
+    data = blob_of(handler)
     handler.answer(200, {}, b"", length=len(data))
     step = len(data) // 30 + 1
     for start in range(0, len(data), step):

@@ -35,6 +35,7 @@ from installer.records import parse_record_file
 from packaging.metadata import parse_email
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from support.refusals import check_error, refusals
 from support.wheel_factory import Part, make_wheel, pin_of, zip_of
 
 from bundler.archives.portable_paths import fault_of_name, folded
@@ -44,7 +45,7 @@ from bundler.archives.zip_reader import Archive
 from bundler.locks import Lock
 from bundler.runtime.carriers import Member, open_carrier
 from bundler.runtime.documents import Config, Descriptor, Manifest, digest_of, is_tree_path, parse_json, to_json
-from bundler.runtime.errors import BundleError, Faults, TrustError
+from bundler.runtime.errors import TrustError
 from bundler.runtime.images import load_image, read_gzip_layer
 from bundler.runtime.indexes import Index
 from bundler.runtime.signatures import verify_signature
@@ -60,11 +61,10 @@ from bundler.wheels.startup_code import check_startup_code
 from bundler.wheels.wheel_reader import Wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 PY37 = PRESETS["azureml-py37"]
 SEPARATOR = seeds.SEPARATOR
-LONGEST_ERROR = 20_000
 SCRATCH = "BUNDLER_FUZZ_SCRATCH"
 
 
@@ -74,27 +74,6 @@ class Target_(NamedTuple):  # noqa: N801 - not the target of a bundle
     run: Callable[[bytes], bool]
     seeds: Callable[[], list[bytes]]
     dictionary: tuple[bytes, ...] = ()
-
-
-def check_error(error: BundleError) -> None:
-    """Raise ``AssertionError`` if *error* is not fit to be shown."""
-    assert error.where, "an error has to say where"
-    assert error.what, "an error has to say what"
-    for each in error.faults if isinstance(error, Faults) else [error]:
-        text = str(each)
-        assert all(char.isprintable() or char == "\n" for char in text), f"{text!a} cannot be printed"
-        assert len(text) < LONGEST_ERROR, f"an error of {len(text)} characters"
-
-
-@contextlib.contextmanager
-def refusals() -> Iterator[list[BundleError]]:
-    """Collect the ``BundleError`` that ends the block."""
-    found: list[BundleError] = []
-    try:
-        yield found
-    except BundleError as error:
-        check_error(error)
-        found.append(error)
 
 
 @functools.cache

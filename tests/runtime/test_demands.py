@@ -6,25 +6,22 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from support.bundles_to_sign import FORMS, MINE, copy, write_forms
 from support.commands import bundle
 from support.image_factory import make_image
 from support.interpreters import python, target_of
-from support.signature_factory import PRIVATE, key_of, pem_of
+from support.signature_factory import OTHER, PRIVATE, key_of, pem_of
 
 from bundler.images.carriers import write_carrier
 from bundler.layers.packing import decode
-from bundler.runtime.demands import Demands, demands_of
+from bundler.runtime.demands import Demands, demands_of, with_options
 from bundler.runtime.errors import UsageError
 from bundler.runtime.verifying import verify
-from bundler.signing.private_keys import PrivateKey
 from bundler.signing.signatures import sign
 
-FORMS = {"pyz": "deps.pyz", "packed": "packed", "tree": "tree"}
-OTHER = ec.derive_private_key(0xBAD, ec.SECP256R1())
-MINE = PrivateKey(public=key_of(PRIVATE), private=PRIVATE)
 FILES = {"site-packages/mod.py": b"open('canary', 'w').close()\nvalue = 42\n"}
 REFUSED = 4
 
@@ -33,8 +30,8 @@ REFUSED = 4
 def originals(tmp_path_factory):
     directory = tmp_path_factory.mktemp("originals")
     image = make_image(directory / "layers", FILES, target=target_of("3.7"), serial=7)
-    for form, name in FORMS.items():
-        write_carrier(image, directory / name, form=form, force=False, decode=decode, jobs=1)
+    write_forms(directory, image)
+    for name in FORMS.values():
         sign(directory / name, MINE)
     (directory / "mine.pub").write_bytes(pem_of(PRIVATE))
     (directory / "other.pub").write_bytes(pem_of(OTHER))
@@ -49,12 +46,6 @@ def artifact(request, originals, tmp_path):
 @pytest.fixture
 def packed(originals, tmp_path):
     return copy(originals / "packed", tmp_path)
-
-
-def copy(source, directory):
-    target = directory / source.name
-    shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
-    return target
 
 
 def start(path, tmp_path, code="import mod; print(mod.value)", **environ):
@@ -201,3 +192,25 @@ def test_the_command_takes_them_too(artifact, originals, tmp_path):
 def test_a_serial_has_one_spelling(serial):
     with pytest.raises(UsageError, match="is not a number"):
         demands_of({"BUNDLE_MIN_SERIAL": serial})
+
+
+@pytest.mark.parametrize("value", ["", ":", "first.pub:", "missing.pub", "{PEM}first.pub"])
+def test_b18_a_variable_that_names_no_usable_key_is_an_error_and_never_means_unsigned(value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("first.pub").write_bytes(pem_of(PRIVATE))
+    with pytest.raises(UsageError):
+        demands_of({"BUNDLE_PUBLIC_KEY": value.replace("{PEM}", pem_of(PRIVATE).decode())})
+
+
+def test_keys_of_the_command_line_take_the_place_of_the_variable(tmp_path):
+    (tmp_path / "k.pub").write_bytes(pem_of(PRIVATE))
+    environ = {"BUNDLE_PUBLIC_KEY": pem_of(OTHER).decode()}
+    chosen = with_options(environ, keys=[str(tmp_path / "k.pub")])
+    assert [key.fingerprint for key in demands_of(chosen).keys] == [MINE.public.fingerprint]
+    assert [key.fingerprint for key in demands_of(environ).keys] == [key_of(OTHER).fingerprint]
+    assert demands_of({}).keys == ()
+
+
+def test_b18_a_required_signature_needs_a_key():
+    with pytest.raises(UsageError, match="BUNDLE_REQUIRE_SIGNATURE: needs a public key"):
+        demands_of({"BUNDLE_REQUIRE_SIGNATURE": "1"})

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
-import os
-import random
 import subprocess
 from pathlib import Path
 
 import pytest
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from support.interpreters import python
 from support.signature_factory import (
     DIGEST,
+    OTHER,
     PRIVATE,
     N,
     bundle_of,
@@ -36,13 +28,11 @@ from support.signature_factory import (
 )
 
 from bundler.runtime import p256
-from bundler.runtime.demands import demands_of, with_options
 from bundler.runtime.errors import ContentError, TrustError, UsageError
-from bundler.runtime.keys import parse_key, parse_keys
 from bundler.runtime.signatures import BUNDLE_TYPE, find_signature, pre_authentication_encoding, verify_signature
 
 KEY = key_of(PRIVATE)
-OTHER = ec.derive_private_key(0xBAD, ec.SECP256R1())
+PEM = pem_of(PRIVATE)
 PAYLOAD = json.dumps(statement_of()).encode()
 R, S = numbers(pae(PAYLOAD))
 
@@ -91,6 +81,7 @@ def with_signature(value):
 
 ENVELOPE = "dsseEnvelope"
 SIG = (ENVELOPE, "signatures", 0, "sig")
+
 REFUSED = {
     # who
     "another key": (bundle_of(private=OTHER), "is by another key"),
@@ -233,197 +224,7 @@ def test_b18_any_flipped_bit_of_a_signature_is_found_or_lies_in_the_hint_that_no
             assert hint <= at < hint + 5 or at == keyid or blank, f"bit {bit} of byte {at}"
 
 
-# Keys
-
-
-def without_private_part(private):
-    return private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-def spki(point):
-    prefix = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
-    return prefix + point
-
-
-def pem(data, label="PUBLIC KEY", width=64):
-    text = encoded(data)
-    lines = [text[at : at + width] for at in range(0, len(text), width)]
-    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""]).encode()
-
-
-POINT = PRIVATE.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-COMPRESSED = PRIVATE.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
-PEM = pem_of(PRIVATE)
-SHORT = bytes.fromhex("3017301306072a8648ce3d020106082a8648ce3d030107")
-P = p256.P
-BAD_KEYS = {
-    "a private key": (
-        PRIVATE.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        "is a private key; want a public key",
-    ),
-    "an old private key": (
-        PRIVATE.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
-        "is a private key; want a public key",
-    ),
-    "a certificate": (pem(b"x" * 90, "CERTIFICATE"), "is not a public key in PEM; got CERTIFICATE"),
-    "P-384": (without_private_part(ec.derive_private_key(7, ec.SECP384R1())), "is not a key on the curve P-256"),
-    "secp256k1": (without_private_part(ec.derive_private_key(7, ec.SECP256K1())), "is not a key on the curve P-256"),
-    "RSA": (without_private_part(rsa.generate_private_key(65537, 2048)), "is not a key on the curve P-256"),
-    "Ed25519": (without_private_part(ed25519.Ed25519PrivateKey.generate()), "is not a key on the curve P-256"),
-    "a compressed point": (
-        pem(b"\x30\x39" + SHORT[2:] + b"\x03\x22\x00" + COMPRESSED),
-        "is a compressed point; want an uncompressed one",
-    ),
-    "a point off the curve": (pem(spki(POINT[:-1] + bytes([POINT[-1] ^ 1]))), "is not a point on the curve P-256"),
-    "the origin": (pem(spki(b"\x04" + bytes(64))), "is not a point on the curve P-256"),
-    "infinity": (pem(SHORT + bytes.fromhex("03020000")), "is not a key on the curve P-256"),
-    "coordinates beyond p": (
-        pem(spki(b"\x04" + (P + 5).to_bytes(32, "big") + (P - 1).to_bytes(32, "big"))),
-        "is not a point on the curve P-256",
-    ),
-    "a hybrid point": (pem(spki(b"\x06" + POINT[1:])), "is not a key on the curve P-256"),
-    "a byte behind": (pem(spki(POINT) + b"\x00"), "is not a key on the curve P-256"),
-    "a byte less": (pem(spki(POINT)[:-1]), "is not a key on the curve P-256"),
-    "unused bits": (pem(spki(POINT).replace(b"\x03\x42\x00", b"\x03\x42\x01", 1)), "is not a key on the curve P-256"),
-    "text before": (b"key:\n" + PEM, "is not a public key in PEM; got other text around it"),
-    "text after": (PEM + b"comment\n", "is not a public key in PEM; got something else"),
-    "no end": (PEM[:-20], "is not a public key in PEM"),
-    "spaces": (PEM.replace(b"\nMF", b"\n MF"), "is not a public key in PEM"),
-    "headers": (PEM.replace(b"\nMF", b"\nProc-Type: 4\n\nMF"), "is not a public key in PEM"),
-    "loose bits": (PEM.replace(b"==\n", b"=\n"), "is not canonical base64"),
-    "DER": (spki(POINT), "is not a public key in PEM; got something else"),
-    "nothing": (b"", "is not a public key in PEM; got something else"),
-    "two keys": (PEM * 2, "holds several public keys; got 2, want 1"),
-}
-
-
-@pytest.mark.parametrize(("data", "message"), BAD_KEYS.values(), ids=BAD_KEYS)
-def test_b18_a_key_that_is_no_p256_key_is_refused(data, message):
-    with pytest.raises(UsageError, match=message) as caught:
-        parse_key(data, "some.pub")
-    assert (caught.value.rule, caught.value.exit_code) == ("B18", 2)
-
-
-def test_a_key_is_named_by_the_sha256_of_its_spki(tmp_path):
-    (tmp_path / "k.pub").write_bytes(PEM)
-    command = f"openssl pkey -pubin -in {tmp_path}/k.pub -outform DER | sha256sum"
-    answer = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
-    assert KEY.fingerprint == "sha256:" + answer.stdout.split()[0]
-
-
-def test_keys_come_from_paths_from_several_in_one_file_or_from_the_variable_itself(tmp_path):
-    first, second = tmp_path / "first.pub", tmp_path / "second.pub"
-    first.write_bytes(PEM)
-    second.write_bytes(pem_of(OTHER).replace(b"\n", b"\r\n"))
-    both = [KEY.fingerprint, key_of(OTHER).fingerprint]
-
-    def found(text):
-        return [key.fingerprint for key in parse_keys(text)]
-
-    assert found(str(first)) == both[:1]
-    assert found(f"{first}{os.pathsep}{second}") == both
-    assert found((PEM + b"\n" + pem_of(OTHER)).decode()) == both
-    assert found(PEM.decode().rstrip("\n")) == both[:1]
-    first.write_bytes(PEM + pem_of(OTHER))
-    assert found(str(first)) == both
-    assert found(f"{first}{os.pathsep}{second}") == both
-
-
-@pytest.mark.parametrize("value", ["", ":", "first.pub:", "missing.pub", "{PEM}first.pub"])
-def test_b18_a_variable_that_names_no_usable_key_is_an_error_and_never_means_unsigned(value, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("first.pub").write_bytes(PEM)
-    with pytest.raises(UsageError):
-        demands_of({"BUNDLE_PUBLIC_KEY": value.replace("{PEM}", PEM.decode())})
-
-
-def test_keys_of_the_command_line_take_the_place_of_the_variable(tmp_path):
-    (tmp_path / "k.pub").write_bytes(PEM)
-    environ = {"BUNDLE_PUBLIC_KEY": pem_of(OTHER).decode()}
-    chosen = with_options(environ, keys=[str(tmp_path / "k.pub")])
-    assert [key.fingerprint for key in demands_of(chosen).keys] == [KEY.fingerprint]
-    assert [key.fingerprint for key in demands_of(environ).keys] == [key_of(OTHER).fingerprint]
-    assert demands_of({}).keys == ()
-
-
-def test_b18_a_required_signature_needs_a_key():
-    with pytest.raises(UsageError, match="BUNDLE_REQUIRE_SIGNATURE: needs a public key"):
-        demands_of({"BUNDLE_REQUIRE_SIGNATURE": "1"})
-
-
-# Arithmetic
-
-
-EDGES = st.sampled_from([1, 2, 3, N - 1, N - 2, N // 2, N // 2 + 1, 2**128, 2**255])
-SCALARS = st.one_of(EDGES, st.integers(1, N - 1))
-HASHES = st.one_of(
-    st.sampled_from([bytes(32), b"\xff" * 32, (N - 1).to_bytes(32, "big"), N.to_bytes(32, "big")]),
-    st.binary(min_size=32, max_size=32),
-)
-
-
-def accepts(public, hashed, r, s):
-    """Tell what ``cryptography`` says."""
-    try:
-        public.verify(utils.encode_dss_signature(r, s), hashed, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
-    except InvalidSignature:
-        return False
-    return True
-
-
-@settings(max_examples=150, deadline=None)
-@given(SCALARS, HASHES, st.randoms(use_true_random=False))
-@example(1, bytes(32), random.Random(0))
-@example(N - 1, b"\xff" * 32, random.Random(0))
-@pytest.mark.slow
-def test_agrees_with_cryptography_about_any_key_and_message(scalar, hashed, generator):
-    private = ec.derive_private_key(scalar, ec.SECP256R1())
-    public = private.public_key()
-    point = public.public_numbers()
-    r, s = utils.decode_dss_signature(private.sign(hashed, ec.ECDSA(utils.Prehashed(hashes.SHA256()))))
-    assert p256.is_on_curve(point.x, point.y)
-    assert p256.verify(point.x, point.y, hashed, r, s)
-    other = bytearray(hashed)
-    other[generator.randrange(32)] ^= 1 << generator.randrange(8)
-    bad = generator.randrange(1, N)
-    for case in ((bytes(other), r, s), (hashed, bad, s), (hashed, r, bad), (hashed, s, r), (hashed, N - r, s)):
-        assert p256.verify(point.x, point.y, *case) == accepts(public, *case)
-
-
-@settings(max_examples=100, deadline=None)
-@given(SCALARS, HASHES, SCALARS, SCALARS)
-def test_agrees_with_cryptography_about_any_numbers(scalar, hashed, r, s):
-    public = ec.derive_private_key(scalar, ec.SECP256R1()).public_key()
-    point = public.public_numbers()
-    assert p256.verify(point.x, point.y, hashed, r, s) == accepts(public, hashed, r, s)
-
-
-@pytest.mark.parametrize(("r", "s"), [(0, 1), (1, 0), (N, 1), (1, N), (N + 1, 1), (1, N + 1), (-1, 1), (1, -1), (0, 0)])
-def test_b18_r_and_s_out_of_range_are_refused_by_the_arithmetic_too(r, s):
-    assert not p256.verify(KEY.x, KEY.y, bytes(32), r, s)
-
-
-def test_a_point_whose_x_is_not_less_than_n_is_compared_modulo_n():
-    x = N
-    while not p256.is_on_curve(x, y := pow(x**3 - 3 * x + p256._B, (P + 1) // 4, P)):
-        x += 1
-    r, s, hashed = x - N, 12345, hashlib.sha256(b"rare").digest()
-    inverse = pow(r, -1, N)
-    key = p256._affine(p256._sum(-int.from_bytes(hashed, "big") * inverse % N, s * inverse % N, (x, y)))
-    public = ec.EllipticCurvePublicNumbers(*key, ec.SECP256R1()).public_key()
-    assert accepts(public, hashed, r, s)
-    assert p256.verify(*key, hashed, r, s)
-    assert not p256.verify(*key, hashed, r + 1, s)
-
-
-def test_multiples_that_add_up_to_infinity_are_refused():
-    """u·G + v·Q = 0 for Q = d·G where hash + r·d = 0 modulo n: there is no such point to compare."""
-    private = ec.derive_private_key(5, ec.SECP256R1())
-    point = private.public_key().public_numbers()
-    r = 7
-    hashed = (-r * 5 % N).to_bytes(32, "big")
-    assert not p256.verify(point.x, point.y, hashed, r, 99)
-    assert not accepts(private.public_key(), hashed, r, 99)
+# As others have it
 
 
 def test_the_bytes_that_are_signed_are_those_of_dsse():

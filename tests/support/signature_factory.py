@@ -14,6 +14,7 @@ from bundler.runtime.keys import parse_key
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 DIGEST = "sha256:" + "ab" * 32
 PRIVATE = ec.derive_private_key(0xB18, ec.SECP256R1())
+OTHER = ec.derive_private_key(0xBAD, ec.SECP256R1())
 
 
 def pem_of(private, **options):

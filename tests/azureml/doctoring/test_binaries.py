@@ -1,4 +1,4 @@
-"""Real extension modules: those of the interpreters' own standard libraries."""
+"""Extension modules: what their names say, and what real ones need: those of the interpreters' own libraries."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import subprocess
 
 import pytest
 from support.deployment_factory import PY37, deployment, make_folder
+from support.doctor_cases import LIB, PLAIN, Case
 from support.interpreters import python
 
 from bundler.azureml.doctor import diagnose
 from bundler.azureml.doctoring.binaries import SharedObject
 from bundler.targets import PRESETS
-
-LIB = "AZUREML_EXTRA_PYTHON_LIB_PATH"
 
 
 def module_of(version, name="_struct"):
@@ -43,6 +42,39 @@ def found(folder, target=PY37):
 
 def roomy(name):
     return PRESETS[name]._replace(libc_version="2.99")
+
+
+CASES = [
+    Case(
+        "modules-for-another-python",
+        "fails",
+        "a/x.cpython-38-x86_64-linux-gnu.so",
+        "--python 3.7.16",
+        {LIB: "deps"},
+        {**PLAIN, "deps/a/x.cpython-38-x86_64-linux-gnu.so": ""},
+    ),
+    Case(
+        "modules-for-another-python",
+        "fails",
+        "x.cpython-37m-darwin.so",
+        "bundle create",
+        {LIB: "deps"},
+        {**PLAIN, "deps/x.cpython-37m-darwin.so": ""},
+    ),
+    Case(
+        "modules-for-another-python",
+        "fails",
+        "x.cp37-win_amd64.pyd",
+        "bundle",
+        {LIB: "deps"},
+        {**PLAIN, "deps/x.cp37-win_amd64.pyd": ""},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_what_would_fail_is_found_explained_and_answered(case, tmp_path):
+    case.check(tmp_path)
 
 
 @pytest.mark.parametrize("version", ["3.7", "3.8", "3.11"])

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from support.deployment_factory import deployment, make_folder
+from support.doctor_cases import LIB
 from support.interpreters import python
 from support.wheel_factory import make_wheel
 
@@ -15,7 +16,6 @@ from bundler.azureml.doctor import diagnose
 from bundler.targets import PRESETS
 
 pytestmark = pytest.mark.slow
-LIB = "AZUREML_EXTRA_PYTHON_LIB_PATH"
 SETUP = "from setuptools import setup\nsetup(name='alpha', version='1.0', py_modules=['alpha'])\n"
 PYPROJECT = """\
 [build-system]
