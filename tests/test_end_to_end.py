@@ -187,7 +187,9 @@ def test_entry_points_and_metadata_are_found(web):
 def test_another_host_python_gives_the_same_tree_digest(version, sklearn, builder_cache, tmp_path):
     venv = tmp_path / "venv"
     subprocess.run([python(version), "-m", "venv", venv], check=True)
-    subprocess.run([venv / "bin" / "python", "-m", "pip", "install", "--quiet", ROOT], check=True)
+    pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--require-hashes", "-r", ROOT / "scripts" / "locks" / "project.txt"], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", ROOT], check=True)
     facts = create(
         tmp_path / "deps.pyz",
         "-r",

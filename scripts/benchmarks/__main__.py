@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--name", help="of the files to write (default: that of the set)")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks")
     options = parser.parse_args()
-    bundle = ROOT / ".venv" / "bin" / "bundle"
+    bundle = Path(sys.executable).with_name("bundle")
     python = find_python37()
     results = Results()
     with tempfile.TemporaryDirectory(dir=options.on, prefix="bundle-bench-", ignore_cleanup_errors=True) as directory:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+import sys
 import tempfile
 import time
 import tomllib
@@ -107,7 +108,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "deps.pyz"
         requirements = ROOT / "fixtures" / "requirements" / f"{options.set}.txt"
-        command = [ROOT / ".venv/bin/bundle", "create", "-q", "-r", requirements, "--compile", "never", "-o", path]
+        bundle = Path(sys.executable).with_name("bundle")
+        command = [bundle, "create", "-q", "-r", requirements, "--compile", "never", "-o", path]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         wheels, layers = contents(path)
     raw = sum(len(data) for layer in layers for data in layer.values())

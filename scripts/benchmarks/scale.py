@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--on", type=Path, default=Path(tempfile.gettempdir()), help="where to work; 45 GB for 20")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks")
     options = parser.parse_args()
-    python, bundle = find_python37(), ROOT / ".venv" / "bin" / "bundle"
+    python, bundle = find_python37(), Path(sys.executable).with_name("bundle")
     results = Results()
     with tempfile.TemporaryDirectory(dir=options.on, prefix="bundle-scale-") as directory:
         work = Path(directory)

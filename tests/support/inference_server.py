@@ -1,6 +1,6 @@
 """The real Azure ML inference server, in an environment like the image's and a network namespace of its own.
 
-* ``server_environment`` installs the server from the package index, once: again in the same directory, or below
+* ``server_environment`` installs the server as scripts/locks pins it, once: again in the same directory, or below
   ``BUNDLER_TEST_CACHE`` where that is set, it finds what is there.
 * ``running_server`` runs it as the image's start script does (working directory and ``AML_APP_ROOT`` are the app root),
   with loopback and no other network. Requests are made inside the namespace too, by a process that this file is as a
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import http.client
 import json
 import os
@@ -95,6 +96,8 @@ class Server:
 
 def server_environment(tmp_path_factory, python, version):
     """Return a virtual environment of *python* with this *version* of the server; all tests of a session share it."""
+    from support.commands import ROOT  # not at the top: as a script, this file has no such neighbour
+
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     root = Path(os.environ.get("BUNDLER_TEST_CACHE") or shared / "inference-servers")
@@ -104,7 +107,10 @@ def server_environment(tmp_path_factory, python, version):
         text=True,
         check=True,
     ).stdout.strip()
-    venv = root / f"inference-server-{version}-python-{tag}"
+    # What builds wrapt, of which the older server needs a version that has no wheels, and then the server.
+    locks = [ROOT / f"scripts/locks/inference-server-{version}{part}.txt" for part in ("-build", "")]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in locks)).hexdigest()
+    venv = root / f"inference-server-{version}-python-{tag}-{digest[:12]}"
     root.mkdir(parents=True, exist_ok=True)
     with (root / f"{venv.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -115,8 +121,8 @@ def server_environment(tmp_path_factory, python, version):
         shutil.rmtree(venv, ignore_errors=True)
         _run(python, "-m", "venv", venv)
         pip = (venv / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
-        _run(*pip, "--upgrade", "pip")
-        _run(*pip, f"azureml-inference-server-http=={version}")
+        for pins in locks:
+            _run(*pip, "--require-hashes", "--no-build-isolation", "--requirement", pins)
         (venv / "complete").touch()
     return venv
 
