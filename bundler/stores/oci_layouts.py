@@ -72,8 +72,9 @@ class LayoutStore(Store):
     def write(self, blob: Blob, read: Reader) -> None:
         self._make()
         final = self.path(blob.digest)
-        if final.exists() and final.stat().st_size != blob.size:
-            final.unlink()  # a damaged one, of which no reader can make use
+        with contextlib.suppress(FileNotFoundError):  # a collection may be removing it
+            if final.stat().st_size != blob.size:
+                final.unlink()  # a damaged one, of which no reader can make use
         receive(blob, self.root / ".partial" / blob.hex, final, read)
 
     def path(self, digest: str) -> Path:

@@ -71,7 +71,8 @@ def _held(part: Path, final: Path) -> Iterator[Path | None]:
             own.unlink(missing_ok=True)
         else:
             with contextlib.suppress(OSError):
-                if own.stat().st_size == 0:
+                # Another's part may lie at this path by now: ours was given its final name, and that was removed.
+                if _is_open_at(lock, own) and own.stat().st_size == 0:
                     own.unlink()
             os.close(lock)
 
