@@ -13,4 +13,4 @@ def require_obstore(where: str) -> None:
         importlib.import_module("obstore")
     except ImportError:
         what = "needs the package obstore, which is not installed"
-        raise BundleError(where, what, hint="pip install 'obstore>=0.8', beside bundler") from None
+        raise BundleError(where, what, hint="pip install 'obstore>=0.11'") from None
