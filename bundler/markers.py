@@ -1,7 +1,7 @@
-"""Requirement lines and markers → parsed, or refused where they are excessive or ask what nobody knows before boot.
+"""Requirement lines and markers → parsed, or refused if they are excessive or depend on what is known only at boot.
 
-* What is too long or too deep is refused before it is parsed (rule A2): where a parser gives up, by its own limit or by
-  Python's, is another place in each of its versions.
+* What is too long or too deep is refused before it is parsed (rule A2): each version of the parser, and of Python,
+  gives up at another depth.
 * Of the marker variables, two say which kernel runs. A lock cannot know them.
 """
 
@@ -53,7 +53,7 @@ def names_unknown(text: str) -> str | None:
 
 
 def depends_on_unknown(marker: Marker, target: Target) -> bool:
-    """Tell whether *marker* holds or not on *target* according to what is known only when the bundle boots.
+    """Tell whether the value of *marker* on *target* depends on what is known only when the bundle boots.
 
     It is tried with the values that it compares with, and with some that are smaller and larger than any.
     """

@@ -21,7 +21,7 @@ class Reporter:
         """Hear that resolution has given *lock*."""
 
     def fetching(self, pins: int, size: int) -> None:
-        """Hear that so many wheels are about to be fetched, of so many bytes in all where that is known."""
+        """Hear that *pins* wheels are about to be fetched, of *size* bytes in all, as far as known."""
 
     def received(self, pin: Pin, size: int) -> None:
         """Hear that *size* more bytes of *pin* have arrived; negative when a download starts again."""
@@ -30,13 +30,13 @@ class Reporter:
         """Hear that *pin* is complete and verified."""
 
     def packing(self, layers: int, size: int) -> None:
-        """Hear that so many layers are about to be made, from so many bytes of wheels."""
+        """Hear that *layers* layers are about to be made, from *size* bytes of wheels."""
 
     def packed(self, layer: str, size: int, *, cached: bool) -> None:
         """Hear that the layer named *layer*, made from *size* bytes of wheels, is complete."""
 
     def copying(self, blobs: int, size: int, *, present: int) -> None:
-        """Hear that so many blobs are about to be copied, of *size* bytes, *present* of which are there already."""
+        """Hear that *blobs* blobs are about to be copied, of *size* bytes, *present* of which are there already."""
 
     def copied(self, digest: str, size: int) -> None:
         """Hear that *size* more bytes of the blob *digest* have travelled."""

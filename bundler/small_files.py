@@ -25,7 +25,7 @@ def read_text(path: Path) -> str:
 
 
 def read_bytes(path: Path, limit: int = 64 << 10) -> bytes:
-    """Return the bytes of *path*, which the user has named and which must not have more than *limit*."""
+    """Return the bytes of *path*; raise ``BundleError`` if there are more than *limit*."""
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
@@ -37,12 +37,12 @@ def read_bytes(path: Path, limit: int = 64 << 10) -> bytes:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write *text* to *path*, which changes completely or not at all."""
+    """Write *text* to *path* atomically."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write *data* to *path*, which changes completely or not at all."""
+    """Write *data* to *path* atomically."""
     temporary = path.with_name(f".{path.name}.partial-{secrets.token_hex(8)}")
     try:
         temporary.write_bytes(data)

@@ -1,7 +1,7 @@
 """Target → what resolvers and installers ask of an interpreter: marker variables and compatibility tags.
 
 * A target is data. Nothing here looks at the interpreter that runs the builder.
-* All marker variables are given, every time: whoever leaves one out gets the host's. ``platform_release`` and
+* All marker variables are given, every time: ``packaging`` takes a missing one from the host. ``platform_release`` and
   ``platform_version`` are unknown before boot, so a marker that uses them is refused (see ``locks``).
 * Compatibility tags are listed from the most to the least specific, as pip does on the target itself.
 """
@@ -97,7 +97,7 @@ def find_target(name: str | None, python: str | None, platform: str | None) -> T
 
     Raise ``UsageError`` if one of them is not understood.
     """
-    target = _named(name or DEFAULT_TARGET)
+    target = _load_target(name or DEFAULT_TARGET)
     if python is not None:
         match = _PYTHON.fullmatch(python)
         if match is None:
@@ -112,7 +112,7 @@ def find_target(name: str | None, python: str | None, platform: str | None) -> T
         target = target._replace(python=python.removesuffix("t"), abi=abi)
     if platform is not None:
         target = target._replace(**_parse_platform(platform))
-    return _supported(target, name or "--python")
+    return _check_supported(target, name or "--python")
 
 
 def _parse_platform(platform: str) -> dict[str, str]:
@@ -141,7 +141,7 @@ def _libc_of(platform: str) -> dict[str, str] | None:
     return {"arch": match["arch"], "libc": libc, "libc_version": f"{major}.{match['minor']}"}
 
 
-def _named(name: str) -> Target:
+def _load_target(name: str) -> Target:
     if name in PRESETS:
         return PRESETS[name]
     path = Path(name)
@@ -157,7 +157,7 @@ def _named(name: str) -> Target:
         raise UsageError(error.where, error.what, got=error.got, want=error.want) from None
 
 
-def _supported(target: Target, where: str) -> Target:
+def _check_supported(target: Target, where: str) -> Target:
     python = _PYTHON.fullmatch(target.python)
     abis = _abis(int(python["minor"])) if python else ()
     libc_version = _LIBC_VERSION.get(target.libc)
@@ -178,7 +178,7 @@ def _supported(target: Target, where: str) -> Target:
         ),
     ):
         if not good:
-            raise UsageError(where, f"is for another {what} than can be built for", got=got, want=want)
+            raise UsageError(where, f"is for an unsupported {what}", got=got, want=want)
     return target
 
 
@@ -190,7 +190,7 @@ def _abis(minor: int) -> tuple[str, ...]:
 
 
 def needed_libc(target: Target, filenames: Iterable[str]) -> str:
-    """Return the oldest libc that all the wheels *filenames* accept, of those that they say they accept."""
+    """Return the oldest libc that all the wheels *filenames* accept, as far as their tags say."""
     fitting = frozenset(compatibility_tags(target))
     oldest = (2, _OLDEST_GLIBC[target.arch]) if target.libc == "glibc" else (1, 0)
     needed = (_oldest_libc(target, parse_wheel_filename(filename)[3] & fitting, oldest) for filename in filenames)

@@ -1,7 +1,8 @@
 """Names of projects → which of them make a bundle without an override, for each Python, and why the others do not.
 
 * Each project alone: locked by uv for the target, fetched, installed, packed. Nothing is shared but the cache.
-* What is refused is created again with what its error offers (``--allow``), so that every exception is found.
+* A refused project is created again with the option that its error offers (``--allow``), so that every exception is
+  found.
 * A project without wheels for the target is no exception: nothing was refused.
 """
 

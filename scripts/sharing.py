@@ -1,7 +1,7 @@
 """Creates the bundles of a fleet, pushes them into one directory, and prints what is stored beside the sum of sizes.
 
-The fleet: so many services, each with requirements of its own choice; so many releases of each, from one to the next
-of which one or two of its pins become newer. Locks and wheels are real ones, from the package index. The same seed
+The fleet has services, each with requirements of its own. Each service has releases: from one to the next, one or two
+of its pins become newer. Locks and wheels are real ones, from the package index. The same seed
 gives the same fleet. Run it through scripts/sharing.
 """
 
@@ -64,7 +64,7 @@ def fleet(services: int, releases: int, seed: int) -> list[list[list[str]]]:
     made = []
     for _ in range(services):
         names = sorted(generator.sample(sorted(POOL), generator.randint(6, 14)))
-        # Most keep up with each other: they begin with the oldest or the next.
+        # Most services have the same versions: each begins with the oldest or the next.
         at = {name: generator.choice((0, 0, 1)) for name in names}
         history = []
         for _ in range(releases):

@@ -109,17 +109,17 @@ def main() -> None:
 
 
 def fresh(place: str, end: str = "") -> Callable[[], str]:
-    """Return what makes another URL each time."""
+    """Return a function that makes another URL each time."""
     return lambda: f"{place}/t{uuid.uuid4().hex}{end}"
 
 
 def library(program: str) -> Peer:
-    """Return what makes the commands of a vendor's library."""
+    """Return a function that makes the commands of a vendor's library."""
     return lambda path, name, way, _: [sys.executable, "-c", program, path, name, way]
 
 
 def skopeo(host: str) -> Peer:
-    """Return what makes the commands of skopeo."""
+    """Return a function that makes the commands of skopeo."""
 
     def command(path: Path, name: str, way: str, work: Path) -> Command:
         remote, local = f"docker://{host}/{name}/x:v1", f"oci:{work / ('layout-of-' + Path(path).name)}:v1"
@@ -144,7 +144,7 @@ def measure(
     for mib in (options.mib // 4, options.mib):
         for number in range(options.rounds if mib == options.mib else 1):
             path = work / f"blob-{mib}"
-            # Another one each time, so that nothing is there already; not in this process, whose memory would count.
+            # Other bytes each time, which no server has yet; made by other processes: our memory would count.
             with path.open("wb") as file:
                 subprocess.run(["head", "-c", str(mib << 20), "/dev/urandom"], stdout=file, check=True)
             answer = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True)

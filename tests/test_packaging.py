@@ -56,7 +56,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(dist):
     (path,) = dist.glob("*.whl")
     with zipfile.ZipFile(path) as wheel:
         names = wheel.namelist()
-    assert {name.partition("/")[0] for name in names} == {"bundler", path.name[: path.name.index("-py3")] + ".dist-info"}
+    info = path.name[: path.name.index("-py3")] + ".dist-info"
+    assert {name.partition("/")[0] for name in names} == {"bundler", info}
     for needed in ("bundler/py.typed", "bundler/images/decoder.txt", "bundler/images/launch/sitecustomize.py"):
         assert needed in names
 

@@ -85,8 +85,8 @@ def test_python_and_platform_change_the_default_target(python_version, platform,
         ("azureml-py36", None, None, "azureml-py37"),
         (None, "3.7", None, "complete version"),
         (None, "3.7.16.1", None, "complete version"),
-        (None, "3.6.15", None, "another Python"),
-        (None, "3.15.0", None, "another Python"),
+        (None, "3.6.15", None, "unsupported Python"),
+        (None, "3.15.0", None, "unsupported Python"),
         (None, "2.7.18", None, "complete version"),
         (None, None, "win_amd64", "--platform"),
         (None, None, "macosx_11_0_arm64", "--platform"),
@@ -100,8 +100,8 @@ def test_python_and_platform_change_the_default_target(python_version, platform,
         (None, None, "manylinux_2_99999_x86_64", "--platform"),
         (None, None, "musllinux_2_1_x86_64", "--platform"),
         (None, "3.07.1", None, "complete version"),
-        (None, "3.7.16t", None, "another ABI"),
-        (None, "3.12.1t", None, "another ABI"),
+        (None, "3.7.16t", None, "unsupported ABI"),
+        (None, "3.12.1t", None, "unsupported ABI"),
         (None, "٣.٧.١", None, "complete version"),  # noqa: RUF001 - digits that int() takes
     ],
 )
@@ -122,7 +122,7 @@ def test_a_target_is_read_from_a_file(tmp_path):
     with pytest.raises(UsageError, match="is not JSON"):
         find_target(str(path), None, None)
     path.write_text(json.dumps({**PY37.to_json(), "abi": "cp38"}))
-    with pytest.raises(UsageError, match="another ABI"):
+    with pytest.raises(UsageError, match="unsupported ABI"):
         find_target(str(path), None, None)
 
 
@@ -170,16 +170,16 @@ def test_another_patch_version_and_a_newer_libc_will_do(patch, newer):
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("implementation", "pypy", "another implementation"),
-        ("python", "2.7.18", "another Python"),
-        ("python", "3.7.016", "another Python"),
-        ("python", "3.15.0", "another Python"),
-        ("arch", "ppc64le", "another architecture"),
-        ("libc", "bionic", "another libc"),
-        ("libc_version", "2.4", "another glibc version"),
-        ("libc_version", "3.1", "another glibc version"),
-        ("libc_version", "2.27.1", "another glibc version"),
-        ("libc_version", "2.100000", "another glibc version"),
+        ("implementation", "pypy", "unsupported implementation"),
+        ("python", "2.7.18", "unsupported Python"),
+        ("python", "3.7.016", "unsupported Python"),
+        ("python", "3.15.0", "unsupported Python"),
+        ("arch", "ppc64le", "unsupported architecture"),
+        ("libc", "bionic", "unsupported libc"),
+        ("libc_version", "2.4", "unsupported glibc version"),
+        ("libc_version", "3.1", "unsupported glibc version"),
+        ("libc_version", "2.27.1", "unsupported glibc version"),
+        ("libc_version", "2.100000", "unsupported glibc version"),
     ],
 )
 def test_a_file_with_a_target_that_cannot_be_built_for_is_a_usage_error(tmp_path, field, value, words):

@@ -6,7 +6,7 @@ see the same files, ``bundle verify`` reads the layers as they would (rule C21):
 * A header is exactly the one that ``tar_header`` makes of what it says: files and directories, no owner, no time,
   PAX only where a name or a size needs it, once.
 * Directories come first, and are those that the files need; members lie one behind the other, padded with zeros, and
-  behind the two blocks of zeros at the end lies nothing.
+  nothing follows the two blocks of zeros at the end.
 * The files are those of the index, at its offsets, with its sizes and modes. A file that the index has from another
   layer may be here, too, with the same bytes.
 """
@@ -44,7 +44,7 @@ class Member(NamedTuple):
 
 
 class _Stream:
-    """Chunks of bytes, taken apart."""
+    """Chunks of bytes, read by size."""
 
     def __init__(self, chunks: Iterable[bytes], where: str) -> None:
         self.where = where
@@ -57,7 +57,7 @@ class _Stream:
             if not self._rest:
                 chunk = next(self._chunks, None)
                 if chunk is None:
-                    raise self.fault("ends before its end")
+                    raise self.fault("ends too early")
                 self._rest = memoryview(chunk)
                 continue
             piece, self._rest = self._rest[:size], self._rest[size:]
@@ -144,9 +144,9 @@ def _parse_pax(stream: _Stream, body: bytes) -> dict[str, str]:
 
 
 def faults_of_layer(chunks: Iterable[bytes], layer: Layer, files: Mapping[str, File], where: str) -> list[ContentError]:
-    """Compare the tar that *chunks* make up with *layer* of the index; *files* are all of the index, by path.
+    """Compare the tar that *chunks* make up with *layer* of the index; *files* are all files of the index, by path.
 
-    Return everything that differs, and the first byte that is not of a bundle's tar.
+    Return every difference, up to the first byte that no bundle's tar would have.
     """
     listed = {file.path: file for file in layer.files}
     faults: list[ContentError] = []
@@ -164,7 +164,7 @@ def faults_of_layer(chunks: Iterable[bytes], layer: Layer, files: Mapping[str, F
             file = here or files.get(member.path)
             said = member.path, member.size, member.sha256, member.executable
             if file is None or said != file[:4] or (here is not None and here.offset != member.offset):
-                faults.append(_fault(where, member.path, "is in the tar, but not so in the index"))
+                faults.append(_fault(where, member.path, "differs between the tar and the index"))
     except ContentError as fault:
         return [*faults, fault]
     faults += [_fault(where, path, "is in the index, but not in the tar") for path in listed]

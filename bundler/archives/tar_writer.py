@@ -17,7 +17,7 @@ _BLOCK = tarfile.BLOCKSIZE
 
 
 def tar_header(path: str, size: int = 0, *, executable: bool = False, directory: bool = False) -> bytes:
-    """Return the header of a member, of a multiple of 512 bytes."""
+    """Return the header of a member, a multiple of 512 bytes."""
     info = tarfile.TarInfo(path)
     info.size = size
     info.mode = 0o755 if executable or directory else 0o644

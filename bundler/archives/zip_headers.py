@@ -177,7 +177,7 @@ def _parse_central(source: Source, directory: bytes, at: int) -> tuple[Entry, in
     if remark or disk:
         raise source.fault("has a comment, or is on another disk", "A3", entry.label)
     if extras or _FULL_32 in (packed, plain, offset):
-        plain, packed, offset = _widened(source, entry, extras, (plain, packed, offset))
+        plain, packed, offset = _apply_zip64(source, entry, extras, (plain, packed, offset))
         entry = entry._replace(size=plain, compressed=packed, offset=offset)
     if flags & _ENCRYPTION_FLAGS:
         raise source.fault("is encrypted", "A3", entry.label)
@@ -200,7 +200,7 @@ def _extras_of(source: Source, entry: Entry, extras: bytes) -> Iterator[tuple[in
         kind, length = _EXTRA.unpack_from(extras, at)
         at += _EXTRA.size + length
         if at > len(extras):
-            raise source.fault("has an extra field that leads nowhere", "A3", entry.label)
+            raise source.fault("has an extra field that is cut off", "A3", entry.label)
         if kind == _UNICODE_PATH:
             raise source.fault("has a second name in an extra field", "A4", entry.label)
         yield kind, extras[at - length : at]
@@ -213,8 +213,8 @@ def _zip64_of(source: Source, entry: Entry, extras: bytes) -> bytes | None:
     return found[0] if found else None
 
 
-def _widened(source: Source, entry: Entry, extras: bytes, values: tuple[int, ...]) -> tuple[int, ...]:
-    """Replace those of the central *values* that are full by the numbers in the zip64 field, which has no others."""
+def _apply_zip64(source: Source, entry: Entry, extras: bytes, values: tuple[int, ...]) -> tuple[int, ...]:
+    """Replace the central *values* that are 0xffffffff by the numbers in the zip64 field, which must have no others."""
     field = _zip64_of(source, entry, extras)
     full = values.count(_FULL_32)
     if len(field or b"") != 8 * full or (field is not None and not full):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK = 1 << 20
-_READ = 1 << 18  # what zlib leaves over for lack of room is copied: the less, the better
+_READ = 1 << 18  # small: zlib copies the input that it could not use yet
 _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 _EMPTY_DEFLATED = b"\x03\x00"
 
@@ -95,7 +95,7 @@ class Archive:
     def _inflated(self, member: Member) -> Iterator[bytes]:
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         at, end = member.start, member.start + member.compressed
-        left = member.size + 1  # one byte more than declared is enough to see that there is more
+        left = member.size + 1  # one byte more than declared shows that there are too many
         data = b""
         try:
             while not inflater.eof and left:
@@ -155,15 +155,16 @@ def _name_of(source: Source, entry: Entry) -> str:
         name = entry.raw_name.decode("utf-8" if entry.flags & UTF8_FLAG else "ascii")
     except UnicodeDecodeError:
         raise source.fault("is a name that is not UTF-8, or does not say so", "A7", entry.label) from None
-    if fault := fault_of_name(_made_of(name)):
+    if fault := fault_of_name(_checked_part(name)):
         raise source.fault(*fault, entry.label)
     return name
 
 
-def _made_of(name: str) -> str:
-    """Return what of *name* has to be plain: pyarrow 12 has an empty directory ``pyarrow./``, which is never made.
+def _checked_part(name: str) -> str:
+    """Return *name*; of a directory, without the dots and spaces at the end of its parts.
 
-    A file in such a directory has the directory in its own name, and is refused.
+    Empty directories are never made, and pyarrow 12 has one named ``pyarrow./``. A file in such a directory has the
+    directory in its own name, and is refused.
     """
     return "/".join(part.rstrip(". ") for part in name[:-1].split("/")) if name.endswith("/") else name
 
@@ -178,7 +179,7 @@ def _check_mode(source: Source, entry: Entry, name: str) -> None:
 
 
 def _check_directory(source: Source, entry: Entry, start: int) -> None:
-    """Refuse contents; nothing, deflated, is nothing."""
+    """Refuse a directory with contents; an empty deflate stream is none."""
     contents = source.read(start, min(entry.compressed, CHUNK))
     if entry.size or entry.crc or contents not in (b"", _EMPTY_DEFLATED):
         raise source.fault("is a directory with contents", "A8", entry.label)

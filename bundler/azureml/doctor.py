@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def diagnose(deployment: Deployment) -> tuple[Finding, ...]:
-    """Return what is wrong with *deployment*, what fails first; raise ``UsageError`` if there is no such folder."""
+    """Return what is wrong with *deployment*, failures first; raise ``UsageError`` if there is no such folder."""
     if not deployment.folder.is_dir():
         raise UsageError(deployment.folder, "is no directory", want="the code folder that is uploaded")
     findings = list(dict.fromkeys(_findings(deployment)))
@@ -84,7 +84,7 @@ def _check_entry_script(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _on_the_path(deployment: Deployment) -> Iterator[tuple[str, Path]]:
-    """Yield the directories and ``.pyz`` that settings put on the path, or that were meant where nothing is there."""
+    """Yield the directories and ``.pyz`` that settings put on the path; where one does not exist, what was meant."""
     value = deployment.variables.get(LIBRARY, "")
     library = locate(LIBRARY, deployment) or meant(LIBRARY, value, deployment)
     if library is not None and library.is_dir():

@@ -3,13 +3,13 @@
     wheels/ab/abcdef…     a wheel under its sha256
     layers/ab/abcdef…/    a compressed layer under the digest of what it was made from
     uv/                   the cache of uv, which keeps it itself
-    parts/abcdef….part    a download to go on with, and beside it the validator of its source
+    parts/abcdef….part    an unfinished download, and beside it the validator of its source
     temporary/            what is being written
     locks/                files to hold locks on
 
 * An entry appears complete, by one rename; it is never changed, only replaced or removed.
 * Whoever uses entries holds the cache (``in_use``); entries are removed only while nobody holds it.
-* A temporary file is locked by its process. What nobody locks was left by a dead process and is removed.
+* A process locks its temporary files. One without a lock was left by a dead process, and is removed.
 * Use sets an entry's modification time, as many file systems keep no access time. The least recently used goes first.
 * Locks save work, renames give correctness: on a file system without locks everything works, some of it twice.
 """
@@ -126,7 +126,7 @@ class Cache:
 
     def part(self, sha256: str) -> Path:
         """Return where an unfinished download of the wheel *sha256* is kept; lock the wheel first."""
-        return self.root / "parts" / f"{_checked(sha256)}.part"
+        return self.root / "parts" / f"{_check_key(sha256)}.part"
 
     def publish_part(self, sha256: str) -> Path:
         """Make the complete and verified download of the wheel *sha256* an entry."""
@@ -139,10 +139,10 @@ class Cache:
         return final
 
     def lock(self, kind: Kind, key: str, wait: Wait) -> contextlib.AbstractContextManager[None]:
-        """Hold the entry *key* alone, so that its making is not begun twice; call *wait* while another holds it."""
-        return locked(self.root / "locks" / f"{kind}-{_checked(key)}", wait=wait)
+        """Lock the entry *key*, so that only one process makes it; call *wait* while another holds the lock."""
+        return locked(self.root / "locks" / f"{kind}-{_check_key(key)}", wait=wait)
 
-    # The whole
+    # The whole cache
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
@@ -165,7 +165,7 @@ class Cache:
         """
         if not self.root.is_dir():
             return {}
-        with self._alone():
+        with self._hold_alone():
             self._remove_stale()
             paths: dict[Path, str] = {path: kind for kind in KINDS for path in self._entries(kind)}
             paths |= dict.fromkeys(self._parts(), "parts")
@@ -185,7 +185,7 @@ class Cache:
         """Remove everything, and return what it was. Raise ``BundleError`` if a process is using the cache."""
         if not self.root.is_dir():
             return {}
-        with self._alone():
+        with self._hold_alone():
             usages = self.info()
             # Only what is ours by its name: the directory is the user's choice.
             for kind in KINDS:
@@ -196,10 +196,10 @@ class Cache:
             _remove(self.root / "temporary")
         return {kind: usage for kind, usage in usages.items() if usage.count}
 
-    # Below
+    # Internals
 
     def _final(self, kind: Kind, key: str) -> Path:
-        return self.root / kind / _checked(key)[:2] / key
+        return self.root / kind / _check_key(key)[:2] / key
 
     def _entries(self, kind: Kind) -> list[Path]:
         return [path for path in (self.root / kind).glob("[0-9a-f][0-9a-f]/*") if _KEY.fullmatch(path.name)]
@@ -227,7 +227,7 @@ class Cache:
         with contextlib.ExitStack() as held:
             try:
                 new.final.parent.mkdir(parents=True, exist_ok=True)
-                # Nobody removes stale files between the making and the locking.
+                # Locked, so that nobody takes the new file for a stale one before it is locked itself.
                 with locked(self.root / "locks" / "temporary"):
                     new.path.mkdir() if directory else new.path.touch(exist_ok=False)
                     held.enter_context(locked(new.path, create=False))
@@ -251,27 +251,27 @@ class Cache:
                     if (lock := lock_file(path, create=False)) is not None:
                         _remove(path)
                         os.close(lock)
-        # A download that nobody went on with.
+        # Downloads that nobody has resumed.
         for path in (self.root / "parts").iterdir():
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < time.time() - _PARTS_MAX_AGE:
                     path.unlink()
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _hold_alone(self) -> Iterator[None]:
         self._make()
         try:
             lock = lock_file(self.root / "locks" / "use")
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise unwritable(self.root, error) from error
-            yield  # nobody can know
+            yield  # without locks, nobody knows who uses the cache
             return
         if lock is None:
             raise BundleError(self.root, "another process is using this cache", hint="try again when it has ended")
         try:
             yield
-            # Whoever locks an entry holds the cache, so nobody waits for one of these.
+            # Whoever locks an entry also holds the cache: these lock files are not in use.
             for kind in KINDS:
                 for path in (self.root / "locks").glob(f"{kind}-*"):
                     path.unlink(missing_ok=True)
@@ -279,7 +279,7 @@ class Cache:
             os.close(lock)
 
 
-def _checked(key: str) -> str:
+def _check_key(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise ValueError(f"not 64 lower-case hex digits: {key!r}")
     return key

@@ -1,7 +1,7 @@
 """A path → a lock on it that ends with its process, whatever ends that.
 
 * Locks are advisory (``flock``) and belong to one opening of the file, so threads exclude each other as processes do.
-* A file system without locks is no error for ``locked``: locks save work here, they are not what makes it right.
+* A file system without locks is no error for ``locked``: locks save work here, and correctness does not need them.
 """
 
 from __future__ import annotations

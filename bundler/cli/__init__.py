@@ -1,7 +1,7 @@
 """The console script ``bundle``: one module for each command, and the only place that prints or exits.
 
-A command module has ``HELP``, ``add_arguments(parser)`` and ``run(options) -> exit code``; the command is called as it.
-Only the one that is asked for is loaded: ``bundle verify`` need not wait for what ``bundle create`` needs.
+A command module has ``HELP``, ``add_arguments(parser)`` and ``run(options) -> exit code``; its name is the command's.
+Only the requested command is imported, so that ``bundle verify`` does not wait for what ``bundle create`` needs.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(json.dumps({"error": str(error), "exit_code": error.exit_code, "rule": error.rule}))
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         settle_output()
         return 1
-    except OSError as error:  # a disk that is full or gone where no stage has a better word for it
+    except OSError as error:  # such as a full disk, where no stage has a better message
         settle_output()
         print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return BundleError.exit_code

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Show, prune or clear the cache; return the exit code."""
     cache = cache_of(options)
     if options.action == "info":
         usage = cache.info()

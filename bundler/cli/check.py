@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Compare a bundle with an image; return 1 if they do not fit together."""
     with open_carrier(options.path) as carrier:
         image = load_image(carrier)
         provided = read_embedded(carrier, image).provided

@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Copy a bundle from store to store; return the exit code."""
     clock = Clock()
-    kept = "what has travelled stays where it is, without a name, and the next copy goes on there"
+    kept = "the blobs that have arrived stay in the store, without a name, and the next copy uses them"
     try:
         with (
             progress(quiet=options.quiet or options.json) as reporter,

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code: 0, whether they differ or not."""
+    """Compare two bundles; return the exit code: 0, whether they differ or not."""
     (old_where, old), (new_where, new) = _read(options.old), _read(options.new)
     found = compare(old, new)
     if options.json:
@@ -58,7 +58,7 @@ def _read(text: str) -> tuple[str, Image]:
 
 
 def _show(found: Difference) -> None:
-    rows = [("changed", old.name, f"{old.version} → {_named(old, new)}", new.size) for old, new in found.changed]
+    rows = [("changed", old.name, f"{old.version} → {_new_version(old, new)}", new.size) for old, new in found.changed]
     rows += [("added", item.name, item.version, item.size) for item in found.added]
     rows += [("removed", item.name, item.version, item.size) for item in found.removed]
     widths = [
@@ -76,7 +76,7 @@ def _show(found: Difference) -> None:
     )
 
 
-def _named(old: Distribution, new: Distribution) -> str:
+def _new_version(old: Distribution, new: Distribution) -> str:
     return f"{new.version} (another wheel)" if old.version == new.version else new.version
 
 

@@ -42,12 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Remove the blobs that nothing needs; return the exit code."""
     with progress(quiet=options.json) as reporter, opened(options.url) as (store, name):
         if name != DEFAULT_NAME:
             raise UsageError(options.url, "names one bundle, and gc is about the whole store", hint=store.where)
         if isinstance(store, LayoutStore) and not store.root.is_dir():
-            raise BundleError(store.where, "is not there")
+            raise BundleError(store.where, "does not exist")
         if not options.older_than >= 0:
             raise UsageError("--older-than", "is not a number of hours", got=options.older_than)
         done = collect(

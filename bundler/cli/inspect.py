@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Show what is in a bundle; return the exit code."""
     with open_carrier(options.path) as carrier:
         image = load_image(carrier)
         provided = read_embedded(carrier, image).provided
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     if image.config.serial:
         print(f"serial       {image.config.serial}")
     for signer in signers:
-        print(f"signature    says it is by {signer}; bundle verify --key tells")
+        print(f"signature    says it is by {signer}; bundle verify --key checks that")
     print(f"layers       {len(image.manifest.layers)}, {stored / 1e6:.1f} MB")
     print(f"files        {len(index.files) + 1}, {sum(file.size for file in index.files) / 1e6:.1f} MB")
     if provided:

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Write a new private key and its public key; return the exit code."""
     from bundler.signing.private_keys import generate  # noqa: PLC0415 - cryptography is for those who sign
 
     passphrase = os.environ.get("BUNDLE_KEY_PASSPHRASE")

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Print or write the program; return the exit code."""
     text = Path(bundler.runtime.__file__).with_name("probe.py").read_text(encoding="utf-8")
     if options.output is None:
         print(text, end="")

@@ -54,9 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Pull a bundle, or with ``--as-file`` a file; return the exit code."""
     clock = Clock()
-    kept = f"what has arrived is kept in {staging_of(options.path)}, and the next pull goes on there"
+    kept = f"what has arrived is kept in {staging_of(options.path)}, and the next pull resumes there"
     form = _form(options)
     demands = demands_in(options, os.environ)
     try:
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _pull_file(options: argparse.Namespace, clock: Clock) -> int:
     if options.format:
-        raise UsageError("--as-file", "takes what is there as it is", got=f"--format {options.format}")
+        raise UsageError("--as-file", "takes the file as it is", got=f"--format {options.format}")
     place, name = open_files(options.url, os.environ)
     with progress(quiet=options.quiet or options.json) as reporter:
         moved = pull_files(

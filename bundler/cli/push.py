@@ -48,16 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Push a bundle, or with ``--as-file`` a file; return the exit code."""
     clock = Clock()
     if options.as_file:
         return _push_file(options, clock)
-    kept = "what has travelled stays where it is, without a name, and the next push goes on there"
+    kept = "the blobs that have arrived stay in the store, without a name, and the next push uses them"
     try:
         with progress(quiet=options.quiet or options.json) as reporter, opened(options.url) as (sink, name):
             if Path(sink.where).suffix == ".pyz":
                 hint = f"copy the file yourself, or write one from a store: bundle pull URL {shlex.quote(sink.where)}"
-                raise UsageError(sink.where, "is the name of a .pyz, and no store", hint=hint)
+                raise UsageError(sink.where, "is the name of a .pyz, not of a store", hint=hint)
             with BundleStore(options.path) as source:
                 copied = copy(
                     source,

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> NoReturn:
             options.path,
             "cannot be run: this host has no interpreter of its target",
             want=target,
-            hint="name one with --target-python, or run it where it belongs",
+            hint="name one with --target-python, or run it on the target",
         )
     extra = ["--report", options.report] if options.report else []
     package = str(Path(bundler.runtime.__file__).parent.parent)

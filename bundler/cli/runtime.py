@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Write the verifier; return the exit code."""
     if options.wheel:
         if not options.output.is_dir():
             raise UsageError(options.output, "is no directory", hint=f"mkdir -p {options.output}")

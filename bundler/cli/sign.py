@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Sign the bundle, or write or take what a vault signs; return the exit code."""
     if options.public_key and not options.signature:
         raise UsageError("--public-key", "belongs to --signature", hint="--key has its public half with it")
     if options.write_payload:
@@ -76,7 +76,7 @@ def _public_key(options: argparse.Namespace) -> Key:
     named = options.public_key
     keys = read_keys([named]) if named else parse_keys(os.environ[VARIABLE]) if VARIABLE in os.environ else ()
     if len(keys) != 1:
-        raise UsageError("--signature", "is taken with the one key that made it", got=f"{len(keys)} keys", want=1)
+        raise UsageError("--signature", "needs the one public key that verifies it", got=f"{len(keys)} keys", want=1)
     return keys[0]
 
 

@@ -1,4 +1,4 @@
-"""What ``push``, ``pull`` and ``copy`` share: options, opening stores, and what is said of a transfer."""
+"""What ``push``, ``pull`` and ``copy`` share: options, opening stores, and the report of a transfer."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """How long it was so far."""
+        """The seconds so far."""
         return max(time.monotonic() - self._started, 0.001)
 
 
@@ -85,7 +85,7 @@ def summary(copied: Copied, seconds: float) -> str:
     if not copied.sent:
         return f"{total}, all of it there already"
     rate = copied.sent / seconds / 1e6
-    signed = f", with {copied.referrers} that refer to it" if copied.referrers else ""
+    signed = f", with {counted(copied.referrers, 'referrer')} (such as a signature)" if copied.referrers else ""
     sent = f"{copied.sent / 1e6:.1f} MB travelled{signed}"
     return f"{total}, of which {sent}, in {seconds:.1f} s ({rate:.0f} MB/s)"
 

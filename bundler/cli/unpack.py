@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Verify a bundle and write its tree; return the exit code."""
     demands = demands_in(options, os.environ)
     image = unpack(options.path, options.directory, demands, decode=decode, force=options.force)
     print(f"{options.directory}: {len(image.tree.files) + 1} files, {image.digest}")

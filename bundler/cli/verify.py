@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit code."""
+    """Verify a bundle; return the exit code."""
     demands = demands_in(options, os.environ)
     verdict = verify(options.path, demands, decode=decode)
     if options.json:

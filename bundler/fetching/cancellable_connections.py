@@ -1,7 +1,7 @@
 """Pools of connections that another thread can end, whatever they are waiting for.
 
-* A socket is known before it connects, so that an unreachable address, a stalled handshake, a server that does not
-  answer and a body that does not come are all interrupted by ``Sockets.end``. Only the look-up of a name is not.
+* A socket is registered before it connects, so ``Sockets.end`` also interrupts an attempt to connect, a handshake, and
+  the wait for an answer or for its body. Only a name look-up cannot be interrupted.
 * A duplicate of the descriptor is kept: TLS takes the original over, and ``shutdown`` reaches all duplicates.
 """
 
@@ -44,7 +44,7 @@ class Sockets:
             duplicate.close()
 
     def end(self) -> None:
-        """End all connections and let there be no new ones."""
+        """Shut down all connections and refuse new ones."""
         with self._lock:
             self._ended = True
             for duplicate in self._open:
@@ -135,6 +135,6 @@ class _Endable(HTTPConnection):
     def close(self) -> None:
         """Close the connection."""
         super().close()
-        # After "Connection: close" http.client is done with the connection before the body was read.
+        # With "Connection: close", http.client closes the connection object before the body has been read.
         if not self._answering:
             self._forget()

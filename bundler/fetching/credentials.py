@@ -47,7 +47,7 @@ class Credentials:
         self._netrc = _read_netrc(environ)
 
     def find(self, url: str, own: Login | None) -> Login | None:
-        """Return the login for *url*, which has no login in it; *own* was in it."""
+        """Return the login for *url*; *own* is the login that the URL itself contained."""
         known = own or self._from_indexes(url)
         host = urlsplit(url).hostname or ""
         machine = self._netrc.get(host)
@@ -62,7 +62,7 @@ class Credentials:
         except ImportError:
             return None
         parts = urlsplit(url)
-        index = max(self._near(url), key=lambda near: near[0], default=(0, None, None))[1]
+        index = max(self._indexes_at(url), key=lambda near: near[0], default=(0, None, None))[1]
         user = tried.user if tried is not None else None
         for service in filter(None, [index, f"{parts.scheme}://{parts.netloc}", parts.netloc]):
             try:
@@ -75,14 +75,14 @@ class Credentials:
         return None
 
     def _from_indexes(self, url: str) -> Login | None:
-        near = [(depth, login) for depth, _, login in self._near(url) if login is not None]
+        near = [(depth, login) for depth, _, login in self._indexes_at(url) if login is not None]
         return max(near, key=lambda item: item[0])[1] if near else None
 
-    def _near(self, url: str) -> list[tuple[int, str, Login | None]]:
+    def _indexes_at(self, url: str) -> list[tuple[int, str, Login | None]]:
         """Return the indexes at the server of *url*: components of the path in common, URL, login."""
         parts = urlsplit(url)
         return [
-            (_common(parts, urlsplit(index)), index, login)
+            (_common_components(parts, urlsplit(index)), index, login)
             for index, login in self._indexes
             if origin(index) == origin(url)
         ]
@@ -108,7 +108,7 @@ def split_login(url: str) -> tuple[str, Login | None]:
     return urlunsplit(parts._replace(netloc=host)), Login(unquote(user), unquote(password) if colon else None)
 
 
-def _common(one: SplitResult, other: SplitResult) -> int:
+def _common_components(one: SplitResult, other: SplitResult) -> int:
     pairs = zip(one.path.split("/"), other.path.rstrip("/").split("/"), strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 

@@ -1,10 +1,11 @@
 """A pin and where it is → its wheel in the cache, complete and verified.
 
-* Size and sha256 are checked as the bytes arrive; bytes beyond the size promised end the download at once (rule A1).
-* What has arrived stays in ``.part`` under the wheel's sha256, and the next attempt, in this process or another, goes
-  on there: ``Range``, with ``If-Range`` where the server gave a validator. An answer with other bytes starts again.
-* What may pass is tried again (``retries``).
-* Wrong contents are fetched once more from zero, in case a cache or a cut on the way was at fault; then it is an error.
+* Size and sha256 are checked as the bytes arrive; bytes beyond the expected size end the download at once (rule A1).
+* The bytes so far stay in ``.part`` under the wheel's sha256. The next attempt, in this process or another, resumes
+  there: ``Range``, with ``If-Range`` where the server gave a validator. If the file has changed, it starts again.
+* Transient errors are retried (``retries``).
+* Wrong contents may come from a proxy's cache or a truncation, so they are fetched once more from the start. Then they
+  are an error.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib3.exceptions import HTTPError
 
 from bundler.caching.build_cache import unwritable
-from bundler.fetching.http_transport import classified
+from bundler.fetching.http_transport import translate_error
 from bundler.fetching.index_options import redacted
 from bundler.fetching.retries import TransientError, failures_in_a_row
 from bundler.runtime.errors import BundleError, ContentError
@@ -38,14 +39,14 @@ MAX_WHEEL = 16 * 1024**3
 
 
 class Pause(Protocol):
-    """Sleeps, or raises if the whole is to end."""
+    """Sleeps; raises if the fetch was cancelled."""
 
     def __call__(self, seconds: float) -> None:
         """Sleep for *seconds*."""
 
 
 class _Restart(Exception):  # noqa: N818 - it is caught here
-    """What is in the part cannot be gone on with."""
+    """The part cannot be resumed."""
 
 
 class Download:
@@ -69,7 +70,7 @@ class Download:
         self._is_html = False
 
     def run(self, policy: RetryPolicy) -> None:
-        """Complete and verify the part. Raise ``BundleError`` if that cannot be."""
+        """Complete and verify the part; raise ``BundleError`` if that fails."""
         try:
             with self._open() as file:
                 self._resume(file)
@@ -90,7 +91,7 @@ class Download:
         self._validator.unlink(missing_ok=True)
 
     def _persist(self, file: BufferedRandom, policy: RetryPolicy) -> None:
-        """Try until the wheel is complete; raise ``ContentError`` if it then is not the one of the pin."""
+        """Retry until the wheel is complete; raise ``ContentError`` if its sha256 is not the pin's."""
         failures = restarts = 0
         while True:
             before = self._size
@@ -102,7 +103,7 @@ class Download:
                 self._clear(file)
                 restarts += 1
                 if restarts > policy.retries + 1:
-                    raise BundleError(self._where, "cannot be resumed, and not be fetched from its start") from None
+                    raise BundleError(self._where, "can neither be resumed nor fetched from the start") from None
             except TransientError as error:
                 failures = failures_in_a_row(failures, self._size - before)
                 policy.wait(error, failures, self._where)
@@ -132,7 +133,7 @@ class Download:
     def _accept(self, response: BaseHTTPResponse, file: BufferedRandom, *, resumed: bool) -> None:
         """Bring the part to where the body of *response* begins."""
         validator = _validator(response)
-        if resumed and response.status == 206:  # noqa: PLR2004 - the number is the word
+        if resumed and response.status == 206:  # noqa: PLR2004 - an HTTP status
             stored = self._read_validator()
             total = self._pin.size if self._pin.size is not None else "*"
             first, _, all_bytes = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
@@ -140,13 +141,13 @@ class Download:
             if changed or first.split("-")[0] != str(self._size) or str(total) not in ("*", all_bytes):
                 raise _Restart
             return
-        if response.status != 200:  # noqa: PLR2004 - the number is the word
+        if response.status != 200:  # noqa: PLR2004 - an HTTP status
             if resumed:
                 raise _Restart
             raise BundleError(
                 self._where,
-                "the server sends something else than the file",
-                got=f"status {response.status} without asking",
+                "the server does not send the whole file",
+                got=f"status {response.status} to a request without a range",
             )
         self._clear(file)
         self._is_html = "html" in response.headers.get("Content-Type", "").lower()
@@ -168,7 +169,7 @@ class Download:
                 while chunk := response.read1(CHUNK, decode_content=False):
                     yield chunk
         except HTTPError as error:
-            raise classified(error, self._url) from None
+            raise translate_error(error, self._url) from None
         except OSError as error:
             raise TransientError(f"the connection broke: {error.strerror or type(error).__name__}") from None
 
@@ -208,7 +209,7 @@ class Download:
                 file.close()
 
     def _resume(self, file: BufferedRandom) -> None:
-        """Take up what an earlier process has left."""
+        """Resume the part of an earlier process."""
         while self._size <= self._limit and (chunk := file.read(CHUNK)):
             self._pause(0)
             self._digest.update(chunk)
@@ -242,7 +243,7 @@ class Download:
 
 
 def _validator(response: BaseHTTPResponse) -> str | None:
-    """Return what can stand in If-Range: a strong entity tag, else a date."""
+    """Return a validator for If-Range: a strong entity tag, else a date."""
     etag = response.headers.get("ETag")
     # "A client MUST NOT generate an If-Range header field containing an entity tag that is marked as weak."
     if etag is not None:

@@ -1,12 +1,12 @@
 """Pins → their wheels as files of the cache, each as soon as it is complete and verified.
 
 * The largest wheel starts first, *jobs* of them at once.
-* A wheel is hashed whenever it is used: as it arrives, as a local file is copied, and when it was in the cache already.
+* A wheel is hashed whenever it is used: while it arrives, while a local file is copied, and when it was cached already.
   A damaged entry of the cache is dropped with a warning and fetched again.
 * A local file is copied into the cache, so that everything after this stage sees files that do not change.
-* Offline, nothing is fetched: what is missing is named, all of it.
-* The first failure, an interrupt, or closing the iterator ends all threads promptly. Left behind are complete wheels
-  and parts that the next run goes on with.
+* Offline, nothing is fetched: the error names every missing wheel.
+* The first failure, an interrupt, or closing the iterator ends all threads promptly. The next run finds their complete
+  wheels in the cache, and resumes their parts.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def fetch(
             fetcher.close()
 
 
-class _Ended(Exception):  # noqa: N818 - it ends a thread and is seen by nobody
-    """The whole is to end."""
+class _Ended(Exception):  # noqa: N818 - it only ends a thread
+    """The fetch was cancelled."""
 
 
 class _Fetcher:
@@ -173,7 +173,7 @@ class _Fetcher:
                 file = source.open("rb")
             except OSError as error:
                 raise BundleError(
-                    source, f"cannot be read: {error.strerror}", hint="it is named by the lock"
+                    source, f"cannot be read: {error.strerror}", hint="the lock names this file"
                 ) from error
             with file, new.path.open("wb") as copy:
                 while chunk := file.read(CHUNK):
@@ -209,7 +209,7 @@ class _Fetcher:
 
 
 def local_path(pin: Pin) -> Path | None:
-    """Return where the wheel of *pin* is in the file system, if it is there."""
+    """Return the path of the wheel of *pin* if it is a local file."""
     if pin.path is not None:
         return pin.path
     parts = urlsplit(pin.url or "")

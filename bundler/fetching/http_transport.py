@@ -1,11 +1,10 @@
 """URL → an HTTP response, by way of the user's proxies, certificates and credentials.
 
-* Redirects are followed, some of them; never from https to http, nor to another scheme. Credentials are found anew for
-  where a redirect leads: what was meant for one host is not sent to another.
+* At most ten redirects are followed, never from https to http, nor to another scheme. Credentials are looked up again
+  for each target, so that those for one host are never sent to another.
 * Certificates are checked against the system's store, to which a file can be added. A trusted host is not checked.
 * Proxies come from the options, else from the environment; hosts in NO_PROXY are reached without one.
-* A failure is a ``TransientError`` if trying again may help, else a ``BundleError``. None of them shows a login or a
-  query.
+* A failure is a ``TransientError`` if a retry may help, else a ``BundleError``. Neither shows a login or a query.
 """
 
 from __future__ import annotations
@@ -51,12 +50,12 @@ MAX_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)
 _TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 _CONNECT_TIMEOUT = 15.0
-# The first that fits.
+# The first match counts.
 _TRANSIENT_ERRORS: tuple[tuple[type[HTTPError], str, str | None], ...] = (
-    (ProxyError, "the proxy does not work", "look at HTTPS_PROXY, HTTP_PROXY and pip's proxy setting"),
+    (ProxyError, "the connection through the proxy failed", "look at HTTPS_PROXY, HTTP_PROXY and pip's proxy setting"),
     (SSLError, "TLS failed", None),
-    (NameResolutionError, "its host has no address", "is there a network? --offline uses what is cached"),
-    (NewConnectionError, "no connection", "is there a network, or is a proxy needed?"),
+    (NameResolutionError, "the host name cannot be resolved", "is there a network? --offline uses what is cached"),
+    (NewConnectionError, "the connection failed", "is there a network, or is a proxy needed?"),
     (TimeoutError, "no answer in time", None),
     (HTTPError, "the connection broke", None),
 )
@@ -87,22 +86,22 @@ class Transport:
         where, own = split_login(url)
         place = origin(where)
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._authorized(where, own if origin(where) == place else None, headers)
+            response = self._get_authorized(where, own if origin(where) == place else None, headers)
             target = response.headers.get("Location")
             if response.status not in REDIRECTS or not target:
                 _check_status(response, where)
                 return response
             response.close()
             # A login that a server has put into a redirect is not the user's.
-            where, _ = split_login(redirected(where, target))
+            where, _ = split_login(redirect_target(where, target))
         raise BundleError(redacted(url), "redirects without end", want=f"at most {MAX_REDIRECTS} redirects")
 
-    def _authorized(self, url: str, own: Login | None, headers: Mapping[str, str]) -> BaseHTTPResponse:
-        """Return the response of *url* to the user who is known there."""
+    def _get_authorized(self, url: str, own: Login | None, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        """Return the response of *url*, requested with the login for it; after a 401, ask the keyring once."""
         place = origin(url)
         login = self._asked.get(place) or self._credentials.find(url, own)
         response = self.send("GET", url, headers, login=login)
-        if response.status == 401 and place not in self._asked:  # noqa: PLR2004 - the number is the word
+        if response.status == 401 and place not in self._asked:  # noqa: PLR2004 - an HTTP status
             self._asked[place] = asked = self._credentials.ask(url, login)
             if asked is not None:
                 response.close()
@@ -120,9 +119,9 @@ class Transport:
     ) -> BaseHTTPResponse:
         """Return the response to one request, whatever its status, redirects included; its body is still to be read.
 
-        A *body* that is no bytes needs a Content-Length among the *headers*.
+        A *body* that is an iterable needs a Content-Length among the *headers*.
         """
-        # The bytes as they are stored: their digest is what counts.
+        # Not compressed in transit: digests are those of the stored bytes.
         headers = {"Accept-Encoding": "identity", "User-Agent": "bundler", **headers}
         if login is not None:
             headers["Authorization"] = login.header()
@@ -139,7 +138,7 @@ class Transport:
                 decode_content=False,
             )
         except HTTPError as error:
-            raise classified(error, url) from None
+            raise translate_error(error, url) from None
         except OSError as error:
             raise BundleError(redacted(url), f"cannot be reached: {error.strerror or type(error).__name__}") from None
 
@@ -197,12 +196,12 @@ class Transport:
         )
 
 
-def classified(error: HTTPError, url: str) -> TransientError | BundleError:
-    """Return what *error*, met at *url*, means."""
+def translate_error(error: HTTPError, url: str) -> TransientError | BundleError:
+    """Translate *error* of urllib3, which occurred at *url*."""
     where = redacted(url)
     if isinstance(error, ProxyError) and " 407" in str(error.original_error):
         hint = "give the proxy's URL as http://user:password@host:port"
-        return BundleError(where, "the proxy wants credentials", hint=hint)
+        return BundleError(where, "the proxy requires credentials", hint=hint)
     cause = error.args[0] if isinstance(error, SSLError) and error.args else None
     if isinstance(cause, (ssl.SSLCertVerificationError, CertificateError)):
         reason = getattr(cause, "verify_message", "") or "not trusted"
@@ -215,7 +214,7 @@ def classified(error: HTTPError, url: str) -> TransientError | BundleError:
 
 
 def check_transient(response: BaseHTTPResponse) -> None:
-    """Raise ``TransientError`` if the status of *response* may be another one the next time."""
+    """Raise ``TransientError`` if the status of *response* is worth a retry."""
     if response.status not in _TRANSIENT_STATUSES:
         return
     response.close()
@@ -226,7 +225,7 @@ def check_transient(response: BaseHTTPResponse) -> None:
 
 
 def _check_status(response: BaseHTTPResponse, url: str) -> None:
-    """Raise unless *response* is one to go on with."""
+    """Raise unless the status of *response* is 200, 206 or 416."""
     status = response.status
     if status in (200, 206, 416):
         return
@@ -235,22 +234,22 @@ def _check_status(response: BaseHTTPResponse, url: str) -> None:
     where = redacted(url)
     check_transient(response)
     if status in (401, 403):
-        hint = "put credentials into the index URL, netrc or a keyring, or look at what they allow"
+        hint = "put credentials into the index URL, netrc or a keyring, or check what they may read"
         raise BundleError(where, "access is refused", got=got, hint=hint)
-    if status == 407:  # noqa: PLR2004 - the number is the word
+    if status == 407:  # noqa: PLR2004 - an HTTP status
         hint = "give the proxy's URL as http://user:password@host:port"
-        raise BundleError(where, "the proxy wants credentials", got=got, hint=hint)
+        raise BundleError(where, "the proxy requires credentials", got=got, hint=hint)
     if status in (404, 410):
         hint = "it may have been removed, or the lock was made with another index: lock again"
-        raise BundleError(where, "is not there", got=got, hint=hint)
+        raise BundleError(where, "was not found", got=got, hint=hint)
     raise BundleError(where, "the server refuses the request", got=got)
 
 
-def redirected(url: str, target: str) -> str:
-    """Return where *target* leads from *url*."""
+def redirect_target(url: str, target: str) -> str:
+    """Return the URL of the redirect *target* of *url*; raise ``BundleError`` if it must not be followed."""
     joined = urljoin(url, target)
     old, new = urlsplit(url).scheme, urlsplit(joined).scheme
     if new not in DEFAULT_PORTS or (old, new) == ("https", "http"):
-        what = "redirects to a place that is not encrypted" if new == "http" else "redirects to another scheme"
+        what = "redirects to a URL that is not encrypted" if new == "http" else "redirects to another scheme"
         raise BundleError(redacted(url), what, got=f"{new}://…", want=old)
     return joined

@@ -1,7 +1,7 @@
 """Where wheels come from: the user's pip configuration and the command line → one set of options.
 
-* People behind a mirror have configured pip, so what pip would do holds here: its files and ``PIP_*`` variables, in its
-  order of precedence, as ``pip config list`` tells them. Options of the command line come on top.
+* People behind a mirror have configured pip already, so its configuration applies here: its files and ``PIP_*``
+  variables, in its order of precedence, as ``pip config list`` prints them. Options of the command line override it.
 * Nothing is read before ``index_options`` is called.
 * URLs may hold credentials; what is shown of them goes through ``redacted`` or ``redacted_text``.
 """
@@ -56,7 +56,7 @@ def redacted(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
-    # By hand: urlsplit refuses what is no URL, and what is shown may be just that.
+    # Not by urlsplit, which raises for an invalid URL: error messages show these, too.
     host, slash, path = re.split("[?#]", rest, maxsplit=1)[0].partition("/")
     if "@" not in host and "@" in rest.partition("/")[0]:
         host, slash, path = "…", "", ""  # perhaps a password with "?" or "#" in it
@@ -116,7 +116,7 @@ def index_options(
 
 
 def read_pip_configuration(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return pip's settings, by name, as ``pip config list`` tells them."""
+    """Return pip's settings, by name, as ``pip config list`` prints them."""
     # A configured "quiet" silences this command too; pip's own limit for it is 3.
     loud = {key: value for key, value in environ.items() if key not in ("PIP_QUIET", "PIP_VERBOSE")}
     command = [sys.executable, "-m", "pip", "config", "list", "-vvv", "--disable-pip-version-check"]

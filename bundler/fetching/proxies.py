@@ -2,8 +2,8 @@
 
 * A configured proxy comes first, then ``HTTPS_PROXY`` or ``HTTP_PROXY`` by the URL's scheme, then ``ALL_PROXY``; the
   lower-case name of each comes before the upper-case one.
-* What ``NO_PROXY`` names is reached without: a host or domain with or without a leading dot or a port, an address, a
-  network (``10.0.0.0/8``), or ``*``.
+* What ``NO_PROXY`` names is reached without a proxy: a host or domain with or without a leading dot or a port, an
+  address, a network (``10.0.0.0/8``), or ``*``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def proxy_for(url: str, configured: str | None, environ: Mapping[str, str]) -> str | None:
-    """Return the URL of the proxy for *url*; None to go without."""
+    """Return the URL of the proxy for *url*; None for a direct connection."""
     scheme, host, port = origin(url)
     named = configured or _variable(environ, f"{scheme}_proxy") or _variable(environ, "all_proxy")
     excluded = (_variable(environ, "no_proxy") or "").split(",")

@@ -1,8 +1,8 @@
-"""A URL → a file that can be read at any place, by range requests: a zip's directory without the zip.
+"""A URL → a seekable file, by range requests: the directory of a zip is read without the rest of it.
 
-* Blocks are kept. The last one has the directory of a zip and, mostly, the metadata of a wheel.
-* A server without ranges sends the whole, which is taken up to a limit.
-* What may pass is tried again. A failure is a ``BundleError``.
+* Blocks are kept in memory. The last one has the directory of a zip and, mostly, the metadata of a wheel.
+* A server without ranges sends the whole file, which is accepted up to a limit.
+* Transient errors are retried. A failure is a ``BundleError``.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class RemoteFile(io.RawIOBase):
     """The file at *url*."""
 
     def __init__(self, transport: Transport, url: str, *, retries: int) -> None:
-        """Find out how large it is."""
+        """Ask the server for the size."""
         super().__init__()
         self._transport = transport
         self._url = url
@@ -74,7 +74,7 @@ class RemoteFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:  # noqa: D102 - of io
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise OSError("seeks before its beginning")
+            raise OSError("negative seek position")
         self._position = base + offset
         return self._position
 
@@ -102,5 +102,5 @@ class RemoteFile(io.RawIOBase):
             return data[start:end], len(data)
         match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if match is None or int(match["start"]) != start or len(data) != end - start:
-            raise BundleError(redacted(self._url), "sends another part than was asked for")
+            raise BundleError(redacted(self._url), "the server sends another range than was requested")
         return data, int(match["total"])

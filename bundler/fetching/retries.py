@@ -1,7 +1,7 @@
-"""An attempt that may fail in passing → its result, after as many attempts as a policy allows.
+"""An operation that may fail transiently → its result, after as many attempts as a policy allows.
 
 * Pauses double, with jitter, up to a limit; where a server says how long to wait (Retry-After), that counts.
-* Only failing in a row is bounded: an attempt that brought something on starts the count anew.
+* Only consecutive failures count: an attempt that made progress resets the count.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LONGEST_WAIT = 120.0
 
 
 class TransientError(Exception):
-    """Something failed that may work the next time; *after* so many seconds, if the server has said so."""
+    """A failure that a retry may overcome; *after* is the wait in seconds that the server has asked for, if any."""
 
     def __init__(self, what: str, *, after: float | None = None, hint: str | None = None) -> None:
         super().__init__(what)
@@ -35,17 +35,17 @@ class TransientError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often to try again without progress; the first pause in seconds; *sleep* may raise to end the whole."""
+    """How many *retries* without progress; the *first* pause in seconds; *sleep* may raise to cancel the operation."""
 
     retries: int = 5
     first: float = 0.5
     sleep: Callable[[float], None] = field(default_factory=lambda: time.sleep)
 
     def wait(self, error: TransientError, failures: int, where: str) -> None:
-        """Sleep after *failures* in a row, the last of them *error*; raise ``BundleError`` when it is enough."""
+        """Sleep before the next attempt; raise ``BundleError`` if *error* is one of too many *failures* in a row."""
         if failures > self.retries:
             what = f"{error.what}, after {failures} attempts" if failures > 1 else error.what
-            raise BundleError(where, f"does not work: {what}", hint=error.hint) from None
+            raise BundleError(where, f"the request failed: {what}", hint=error.hint) from None
         if error.after is not None:
             self.sleep(min(error.after, _LONGEST_WAIT))
             return
@@ -54,16 +54,16 @@ class RetryPolicy:
 
 
 def failures_in_a_row(failures: int, progress: int) -> int:
-    """Return how many failures in a row there are with one more, which came after *progress* bytes."""
+    """Return the new count after one more failure; *progress*, the bytes that the attempt moved, may reset it."""
     return 1 if progress >= _PROGRESS else failures + 1
 
 
 def retrying(
     attempt: Callable[[], T], where: str, policy: RetryPolicy | None = None, progress: Callable[[], int] = lambda: 0
 ) -> T:
-    """Return what *attempt* returns, and make it again while its failure may pass.
+    """Retry *attempt* after transient errors, and return its result.
 
-    *progress* tells how many bytes all attempts together have moved. Raise ``BundleError`` when it is enough.
+    *progress* returns how many bytes all attempts have moved. Raise ``BundleError`` after too many failures in a row.
     """
     policy = policy or RetryPolicy()
     failures = 0

@@ -1,7 +1,7 @@
 """Layers and documents → an OCI image: the blobs that every carrier holds, under their digests.
 
-* Layer 0 is the gzip of a tar of what tells of this bundle, ``tree.json`` last; the last layer is that of what every
-  bundle for the target has alike: the decoder, and what makes a tree mount itself. It travels once.
+* Layer 0 is a gzipped tar of the documents of this bundle, ``tree.json`` last. The last layer is the same in every
+  bundle for the target, so that it travels once: the decoder, and the files that make a tree mount itself.
 * The image config is a real one, so that registries and container engines take the image as it is.
 * Everything follows from the arguments: the same layers and documents give the same bytes.
 """
@@ -89,12 +89,12 @@ def assemble(
         ),
         console_scripts=dict(sorted(pair for layer in layers for pair in layer.console_scripts.items())),
         allowances=tuple(sorted({item for layer in layers for item in layer.allowances})),
-        layers=_merged(layers),
+        layers=_merge_layers(layers),
         documents=listed,
         launch=launch,
     )
     tree = index.to_bytes()
-    index = Index.parse(tree)  # what is written can be read: the reader's rules hold
+    index = Index.parse(tree)  # our own reader has to accept it
     tar += tar_header(TREE_PATH, len(tree))
     tree_offset = len(tar)
     layer_0 = tar + tree + padding(len(tree)) + END
@@ -134,7 +134,7 @@ def assemble(
 
 
 def _tar_of_documents(documents: Mapping[str, bytes], *more: str) -> tuple[bytes, tuple[File, ...]]:
-    """Return a tar of *documents*, and directories for *more*, without its end, and where each file lies in it."""
+    """Return a tar of *documents*, with directories for *more* and without its end; and where each file lies in it."""
     tar = b"".join(tar_header(path, directory=True) for path in directories_of([*documents, *more]))
     files = []
     for path, data in sorted(documents.items()):
@@ -144,7 +144,7 @@ def _tar_of_documents(documents: Mapping[str, bytes], *more: str) -> tuple[bytes
     return tar, tuple(files)
 
 
-def _merged(layers: tuple[BuiltLayer, ...]) -> tuple[Layer, ...]:
+def _merge_layers(layers: tuple[BuiltLayer, ...]) -> tuple[Layer, ...]:
     """Return the layers for the index: a path that two wheels have belongs to the first, if its bytes are the same.
 
     Raise ``ContentError`` if they differ (rule A14).

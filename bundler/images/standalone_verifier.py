@@ -49,7 +49,7 @@ def write_verifier(out: Path, *, force: bool = False) -> int:
         raise UsageError(out, "is no name for it", want=f"NAME.pyz, or a directory called {PACKAGE}")
     if os.path.lexists(out) and not (force and (out / "startup.py").is_file()):
         raise BundleError(out, "exists already", hint="replace it with --force, if it is one, or choose another place")
-    with _reported(out), Staging(str(out.absolute())) as staging:
+    with _report_os_errors(out), Staging(str(out.absolute())) as staging:
         for name, data in _modules().items():
             Path(staging.path, name).write_bytes(data)
         staging.publish(replace=out.exists())
@@ -68,7 +68,7 @@ def _write_file(out: Path, write: Callable[[Path], None], *, force: bool) -> int
         raise BundleError(out, "exists already", hint="replace it with --force, or choose another name")
     # WheelFile reads the project and version from the name.
     temporary = out.with_name(f".{secrets.token_hex(8)}.partial") / out.name
-    with _reported(out):
+    with _report_os_errors(out):
         temporary.parent.mkdir()
         try:
             write(temporary)
@@ -82,7 +82,7 @@ def _write_file(out: Path, write: Callable[[Path], None], *, force: bool) -> int
 
 
 @contextlib.contextmanager
-def _reported(out: Path) -> Iterator[None]:
+def _report_os_errors(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""An artifact → every fault in it, as the runtime finds them, and what only other readers of its layers would see."""
+"""An artifact → every fault in it: those that the runtime finds, and those that only readers of its tars would."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _faults_of_tars(image: Image, carrier: Carrier, decode: Decoder) -> list[Con
     for descriptor, layer in zip(
         image.manifest.layers, (_layer_0(image, carrier), *image.tree.layers, image.tree.launch), strict=True
     ):
-        data = _decoded(carrier, descriptor, decode) if descriptor.frames else [_inflated(carrier, descriptor)]
+        data = _decode_frames(carrier, descriptor, decode) if descriptor.frames else [_inflate(carrier, descriptor)]
         faults += faults_of_layer(data, layer, files, carrier.blob(descriptor.digest).where)
     return faults
 
@@ -55,15 +55,15 @@ def _layer_0(image: Image, carrier: Carrier) -> Layer:
     """Describe layer 0, which holds the index itself besides the documents that the index lists."""
     config = image.config
     tree = File(TREE_PATH, config.tree_size, config.tree_digest[7:], executable=False, offset=config.tree_offset)
-    size = len(_inflated(carrier, image.manifest.layers[0]))
+    size = len(_inflate(carrier, image.manifest.layers[0]))
     return Layer(config.diff_ids[0], size, (*image.tree.documents, tree))
 
 
-def _inflated(carrier: Carrier, descriptor: Descriptor) -> bytes:
+def _inflate(carrier: Carrier, descriptor: Descriptor) -> bytes:
     return zlib.decompress(carrier.blob(descriptor.digest).read(0, descriptor.size), 16 + zlib.MAX_WBITS)
 
 
-def _decoded(carrier: Carrier, descriptor: Descriptor, decode: Decoder) -> Iterator[bytes]:
+def _decode_frames(carrier: Carrier, descriptor: Descriptor, decode: Decoder) -> Iterator[bytes]:
     blob = carrier.blob(descriptor.digest)
     at = 0
     for frame in descriptor.frames:

@@ -33,7 +33,7 @@ _STANDARD_SINCE = (3, 14)
 
 
 def decoder_for(target: Target, *, cache: Cache, indexes: Callable[[], IndexOptions], offline: bool) -> bytes | None:
-    """Return the decoder for *target*, from the cache where it is there; None where *target* can do without.
+    """Return the decoder for *target*, from the cache if it is there; None if *target* needs none.
 
     Raise ``TargetError`` if there is no decoder for *target*.
     """
@@ -53,7 +53,7 @@ def decoder_for(target: Target, *, cache: Cache, indexes: Callable[[], IndexOpti
     except BundleError as error:
         raise BundleError(
             "decoder",
-            f"the wheel that {PINS.name} pins cannot be had: {error.fault}",
+            f"the wheel that {PINS.name} pins cannot be fetched: {error.fault}",
             hint="run it once without --offline" if offline else error.hint,
         ) from error
     with cache.new_layer(key) as new:

@@ -1,7 +1,7 @@
 """A plan and the wheels of its layer → the layer, built once and kept in the cache.
 
-* What a cached layer was allowed when it was built has to be allowed now.
-* What a shared layer cache gives is taken only where it decodes to exactly our bytes.
+* A cached layer is used only if everything that it needed an allowance for is still allowed.
+* A layer from a shared layer cache is used only if it decodes to exactly our bytes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LayerBuilder:
     ) -> None:
         """Compress in *executor*, with at most *ahead* frames of each layer under way.
 
-        *layer_cache* may know what others have compressed.
+        *layer_cache* may have layers that others have compressed.
         """
         self._layer_cache = layer_cache
         self._cache = cache
@@ -64,7 +64,7 @@ class LayerBuilder:
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """Let the layers that are being built fail soon: another one has, or the user wants no more."""
+        """Cancel the layers that are being built: another one has failed, or the user has interrupted."""
         self._stopped.set()
 
     def cached(self, plan: LayerPlan) -> BuiltLayer | None:
@@ -74,11 +74,11 @@ class LayerBuilder:
         if layer is None or any(
             item.why == ALLOWED and item.sha256 not in self._settings.allow for item in layer.allowances
         ):
-            return None  # what was allowed then has to be allowed now
+            return None  # what was allowed then must still be allowed
         return layer
 
     def share(self, plan: LayerPlan, layer: BuiltLayer) -> None:
-        """Let others have *layer*, which was in the cache."""
+        """Give *layer*, which is in the cache, to the shared layer cache."""
         if self._layer_cache is not None and not self._stopped.is_set():
             self._layer_cache.give(self._key(plan), layer)
 
@@ -96,7 +96,7 @@ class LayerBuilder:
         return built
 
     def _build(self, plan: LayerPlan, wheels: Mapping[Pin, Path], layer_cache: LayerCache | None) -> BuiltLayer | None:
-        """Build the layer; None if *layer_cache* has given other bytes: then nothing of that is to be in the bundle."""
+        """Build the layer; None if *layer_cache* has other bytes for it, which then must not get into the bundle."""
         with ExitStack() as stack:
             allowances = Allowances(self._settings.allow)
             opened = [
@@ -106,7 +106,7 @@ class LayerBuilder:
             for wheel in opened:
                 check_requires_dist(wheel, self._target)
             new = stack.enter_context(self._cache.new_layer(self._key(plan)))
-            frames = layer_cache.take(self._key(plan), new.path / "given", _most(plan)) if layer_cache else None
+            frames = layer_cache.take(self._key(plan), new.path / "given", _largest_size(plan)) if layer_cache else None
             with (new.path / "blob").open("xb") as blob:
                 packer = Packer(
                     blob,
@@ -132,8 +132,8 @@ class LayerBuilder:
         return layer_key(plan, self._target, self._compiler, self._settings)
 
 
-def _most(plan: LayerPlan) -> int:
-    """Return more bytes than any layer of *plan* has."""
+def _largest_size(plan: LayerPlan) -> int:
+    """Return an upper bound of the bytes of the layer of *plan*."""
     return 4 * plan.size + (1 << 20)
 
 

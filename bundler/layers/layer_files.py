@@ -115,7 +115,7 @@ class LayerContents:
         packer.add(file.path, size=file.size, sha256=file.sha256, executable=file.executable, chunks=chunks)
 
     def _submit(self, number: int) -> None:
-        """Compile what has gathered of the wheel *number*."""
+        """Submit the sources collected so far of the wheel *number*."""
         batch, self._batches[number] = self._batches[number], []
         if batch and self._compiler is not None:
             paths = [self._compiler.pyc_path(path) for path, _ in batch]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bundler.locks import Pin
     from bundler.runtime.targets import Target
 
-LAYER_FORMAT = 6  # another number whenever the same wheels give other bytes or facts: layers are cached
+LAYER_FORMAT = 6  # change it whenever the same wheels give other layers: cached ones are then not used
 BIG_WHEEL = 1 << 20
 GROUPS = 8
 

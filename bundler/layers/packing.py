@@ -50,8 +50,8 @@ class Packed:
 class BuiltLayer:
     """A layer in the cache, and what was installed into it.
 
-    *owners* says, for each file, which distribution it belongs to; *from_layer_cache* that another machine has
-    compressed it.
+    *owners* says, for each file, which distribution it belongs to; *from_layer_cache* that it came from the shared
+    cache.
     """
 
     name: str
@@ -71,7 +71,7 @@ class BuiltLayer:
 
 
 class CachedFrames:
-    """A blob at *path* of which is said that its *frames* are those of the layer to be packed."""
+    """A blob at *path* whose *frames* are said to be those of the layer to be packed."""
 
     def __init__(self, path: Path, frames: tuple[Frame, ...]) -> None:
         self.path = path
@@ -96,21 +96,21 @@ class CachedFrames:
 
 
 def _most(size: int) -> int:
-    """Return how many bytes zstd needs at most for *size* of them: its ZSTD_COMPRESSBOUND."""
+    """Return the most bytes that zstd makes of *size* bytes: its ZSTD_COMPRESSBOUND."""
     return size + (size >> 8) + (((128 << 10) - size) >> 11 if size < 128 << 10 else 0)
 
 
 class LayerCache(Protocol):
-    """Where others keep the layers that they have compressed, under the same keys. Nothing of it is believed."""
+    """A shared cache of compressed layers, under the same keys as ours. Its contents are not trusted."""
 
     def take(self, key: str, path: Path, limit: int) -> CachedFrames | None:
         """Bring the layer *key*, of at most *limit* bytes, to *path*; None if there is none."""
 
     def give(self, key: str, layer: BuiltLayer) -> None:
-        """Let others have *layer*."""
+        """Store *layer* for others."""
 
     def refused(self, layer: str) -> None:
-        """Hear that what was taken for *layer* has other bytes."""
+        """Hear that the bytes returned by ``take`` are not those of *layer*."""
 
 
 class Packer:

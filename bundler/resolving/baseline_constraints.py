@@ -2,11 +2,11 @@
 
 Three attempts, from what changes least:
 1. Every package that the image has, and that is needed, in exactly the image's version. Nothing is overridden then.
-2. The same, but for those that are asked for in another version.
+2. The same, except for packages that are asked for in another version.
 3. The image's versions only where they fit.
 In each, whenever a package of the image is overridden, what the rest of the image requires of it becomes a constraint,
-with the extras it asks for, and the question is asked again; this ends, as constraints only grow. So requirements of
-the image are needed, and looked for, only if something is overridden.
+with the extras it asks for, and resolution is repeated; this ends, as constraints only grow. So requirements of the
+image are needed, and looked up, only if something is overridden.
 
 With ``leave_out``, what is chosen in exactly the image's version is left to the image; metadata-only wheels tell the
 resolver about what no index has. If there is no solution, the packages of the image that stand in the way are named.
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedInput:
-    """What is asked for beside the user's question."""
+    """What is asked of the resolver besides what the user asks for."""
 
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
@@ -55,10 +55,10 @@ class Ask(Protocol):
 
 
 class BlockedByBaseline(Unsolved):
-    """There is a solution, but for *demands* of the image."""
+    """No solution meets *demands* of the image."""
 
     def __init__(self, text: str, demands: Sequence[Demand], baseline: Baseline, *, left_out: bool) -> None:
-        """Keep *text*, which is the resolver's."""
+        """Take *text*, the resolver's explanation, and the demands that it is about."""
         super().__init__(text)
         self.demands = demands
         self.baseline = baseline
@@ -77,7 +77,7 @@ class BlockedByBaseline(Unsolved):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineConstraints:
-    """How to get on with the image of *baseline*.
+    """How to resolve for the image of *baseline*.
 
     *complete* adds the requirements that *baseline* does not know; *leave_out* says to leave to the image what it has,
     for which *wheels* is where metadata-only wheels are kept.
@@ -91,7 +91,7 @@ class BaselineConstraints:
     def solve(
         self, lines: Iterable[RequirementLine], target: Target, ask: Ask, warn: Callable[[str], None]
     ) -> tuple[Pylock, tuple[Provided, ...]]:
-        """Return the resolution by *ask*, without what is left to the image, and that.
+        """Return the resolution by *ask*, without the packages that are left to the image; and these.
 
         *lines* is what the user asks for. Raise ``Unsolved`` if there is no solution.
         """
@@ -110,12 +110,12 @@ class BaselineConstraints:
                 raise
             for text in (*search.unchecked(pylock), *search.held_back(pylock)):
                 warn(text)
-            return search.divided(pylock) if self.leave_out else (pylock, ())
+            return search.split_provided(pylock) if self.leave_out else (pylock, ())
         raise AssertionError("the last attempt has returned or raised")
 
 
 class _Search:
-    """The attempts, and what is found out about the image meanwhile."""
+    """The attempts, and what they find out about the image."""
 
     def __init__(self, baseline_constraints: BaselineConstraints, target: Target, ask: Ask) -> None:
         self._constraints = baseline_constraints
@@ -134,9 +134,9 @@ class _Search:
         found: dict[str, Demand] = {}
         while True:
             try:
-                pylock = self._ask(self._added(exact, found.values()))
+                pylock = self._ask(self._added_input(exact, found.values()))
             except Unsolved as unsolved:
-                raise self._blamed(unsolved, found.values()) from None
+                raise self._blame(unsolved, found.values()) from None
             new = {demand.text: demand for demand in self._demands(pylock) if demand.text not in found}
             if not new:
                 return pylock
@@ -153,7 +153,7 @@ class _Search:
             yield f"{self._baseline.where}: not checked: {', '.join(items)}: {reason}"
 
     def held_back(self, pylock: Pylock) -> Iterator[str]:
-        """Yield what the image lacks, and what is older in *pylock* than without the image."""
+        """Yield a warning if packages that the image lacks are older in *pylock* than without the image."""
         try:
             free = self._chosen(self._ask(AddedInput()))
         except Unsolved:
@@ -166,8 +166,8 @@ class _Search:
         if older:
             yield f"{self._baseline.where}: held back by the image: {', '.join(older)}"
 
-    def divided(self, pylock: Pylock) -> tuple[Pylock, tuple[Provided, ...]]:
-        """Return *pylock* without what the image has in exactly that version, and that."""
+    def split_provided(self, pylock: Pylock) -> tuple[Pylock, tuple[Provided, ...]]:
+        """Return *pylock* without the packages that the image has in exactly that version; and these."""
         left = {
             name: Provided(name=name, version=version)
             for name, version in self._chosen(pylock).items()
@@ -176,9 +176,9 @@ class _Search:
         kept = [package for package in pylock.packages if package.name not in left]
         return replace(pylock, packages=kept), tuple(left[name] for name in sorted(left))
 
-    def _added(self, exact: Mapping[NormalizedName, Version], found: Iterable[Demand]) -> AddedInput:
+    def _added_input(self, exact: Mapping[NormalizedName, Version], found: Iterable[Demand]) -> AddedInput:
         return AddedInput(
-            # It is in the resolution already: as a requirement it adds the extra.
+            # The package is in the resolution already: a requirement adds the extra.
             requirements=tuple(demand.text for demand in found if demand.requirement.extras),
             constraints=(
                 *(f"{name}=={version}" for name, version in exact.items()),
@@ -215,8 +215,8 @@ class _Search:
         if self._baseline is self._constraints.baseline:
             self._baseline = self._constraints.complete(self._baseline)
 
-    def _blamed(self, unsolved: Unsolved, found: Iterable[Demand]) -> Unsolved:
-        """Return *unsolved* with those of the demands *found* that it is about."""
+    def _blame(self, unsolved: Unsolved, found: Iterable[Demand]) -> Unsolved:
+        """Return *unsolved* as an error that names the demands among *found* that it is about."""
         demands = list(found)
         named = [demand for demand in demands if unsolved.names(demand.name)]
         if not demands:

@@ -2,8 +2,8 @@
 
 * The index is asked for the metadata alone (PEP 658). Where it has none, that part of the wheel is read.
 * Any wheel of the version will do, best one for the target: the requirements of a version hardly differ by platform.
-* What the index has no wheel of, or what cannot be had, stays unknown and says why. An index that cannot be used at
-  all is no error either: then nothing is known, and that is said.
+* A package that the index has no wheel of, or whose metadata cannot be fetched, stays unknown, with the reason. An
+  index that cannot be used at all is no error either: then all packages stay unknown, with that reason.
 * The answer is kept in the cache: offline, it is the only source.
 """
 
@@ -71,7 +71,7 @@ def complete_requirements(
             found = _Index(target, options, cache).ask(asked)
         except BundleError as error:
             return _unknown(baseline, asked, f"the package index cannot be used: {error.fault}")
-        # What has failed may work the next time.
+        # Failures are not cached: they may be transient.
         if all(item.absent or item.requires is not None for item in found):
             with cache.new_layer(key) as new:
                 _write(new.path / _NAME, found)
@@ -84,7 +84,7 @@ def _unknown(baseline: Baseline, asked: Iterable[Installed], reason: str) -> Bas
 
 
 def _key(asked: Iterable[Installed], target: Target, indexes: IndexOptions) -> str:
-    """Return the name of the answer in the cache: it is that of these indexes."""
+    """Return the name of the answer in the cache; other indexes have another."""
     places = [indexes.index_url, indexes.extra_index_urls, indexes.find_links, indexes.no_index]
     question = [places, str(target), [[item.name, str(item.version)] for item in asked]]
     return hashlib.sha256(b"requirements" + json.dumps(question).encode()).hexdigest()
@@ -92,7 +92,7 @@ def _key(asked: Iterable[Installed], target: Target, indexes: IndexOptions) -> s
 
 def _read(path: Path, asked: Iterable[Installed]) -> dict[NormalizedName, Installed]:
     kept: dict[str, list[str] | None] = json.loads(path.read_bytes())
-    return {item.name: _answered(item, kept[item.name]) for item in asked}
+    return {item.name: _with_answer(item, kept[item.name]) for item in asked}
 
 
 def _write(path: Path, found: Iterable[Installed]) -> None:
@@ -100,7 +100,7 @@ def _write(path: Path, found: Iterable[Installed]) -> None:
     path.write_text(json.dumps(kept), encoding="utf-8")
 
 
-def _answered(item: Installed, requires: Sequence[str] | None) -> Installed:
+def _with_answer(item: Installed, requires: Sequence[str] | None) -> Installed:
     """Return *item* with what it *requires*, or as one that the index has no wheel of."""
     if requires is None:
         return replace(item, unknown=_ABSENT, absent=True)
@@ -128,9 +128,9 @@ class _Index:
         for item in asked:
             answer = answers.get(item.name)
             if isinstance(answer, BundleError):
-                found.append(replace(item, unknown=f"its requirements cannot be had: {answer.fault}"))
+                found.append(replace(item, unknown=f"its requirements cannot be fetched: {answer.fault}"))
             else:
-                found.append(_answered(item, answer))
+                found.append(_with_answer(item, answer))
         return found
 
     def _wheel(self, package: Package) -> PackageWheel:

@@ -1,10 +1,10 @@
 """Requirement files → their requirement lines, with the hashes they demand and where they stand.
 
 uv reads the files itself for resolution. It ignores the hashes in them, which are enforced here (``resolver``).
-* Read are ``-r`` and ``-c`` (relative to the file), comments, continued lines, ``${VARIABLE}``, ``--hash`` and
-  ``--require-hashes``; other options are uv's concern.
+* These are read: ``-r`` and ``-c`` (relative to the file), comments, continued lines, ``${VARIABLE}``, ``--hash`` and
+  ``--require-hashes``. Other options are left to uv.
 * A line that can never become a wheel is refused with file and line: editables, repositories, directories, source
-  distributions, markers whose value nobody knows before the bundle boots.
+  distributions, markers whose value is known only when the bundle boots.
 * A line is shown without the credentials in its URLs.
 """
 
@@ -207,17 +207,17 @@ def _lines(path: Path, environ: Mapping[str, str], parents: tuple[Path, ...]) ->
     if resolved in parents:
         names = " → ".join(parent.name for parent in (*parents, resolved))
         raise UsageError(path, "includes itself", got=names, hint="remove one of the -r or -c lines")
-    for number, raw in _joined(read_text(path)):
+    for number, raw in _logical_lines(read_text(path)):
         line = _VARIABLE.sub(lambda match: environ.get(match[1], match[0]), raw)
         include = _INCLUDE.fullmatch(line)
         if include is None:
             yield f"{path.name}:{number}", line
             continue
-        name = _unquoted(include["path"], f"{path.name}:{number}")
+        name = _unquote(include["path"], f"{path.name}:{number}")
         yield from _lines(path.parent / name, environ, (*parents, resolved))
 
 
-def _joined(text: str) -> Iterator[tuple[int, str]]:
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Yield each logical line of *text* without its comment, and the number of the line it begins in."""
     joined, start = "", 0
     for number, raw in enumerate([*text.removeprefix("\ufeff").splitlines(), ""], 1):
@@ -231,7 +231,7 @@ def _joined(text: str) -> Iterator[tuple[int, str]]:
         joined, start = "", 0
 
 
-def _unquoted(name: str, where: str) -> str:
+def _unquote(name: str, where: str) -> str:
     try:
         (name,) = shlex.split(name)
     except ValueError:

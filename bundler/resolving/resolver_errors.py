@@ -1,8 +1,8 @@
 """What uv prints when it finds no solution → an error that says what matters.
 
 * It is shortened to the reasons. A project without a wheel is named together with the nearest versions that have one;
-  a project that is not there, with the places that were asked.
-* No credentials: what is resolver_error was redacted before.
+  a missing project, with the indexes that were asked.
+* No credentials: uv's output was redacted before.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Unsolved(Exception):  # noqa: N818 - it is no error yet: it may be asked a
 
     @property
     def is_about_places(self) -> bool:
-        """Whether an index or a file could not be had."""
+        """Whether an index or a file could not be read."""
         return "://" in str(self)
 
     def names(self, name: str) -> bool:
@@ -109,6 +109,7 @@ def _places(indexes: IndexOptions) -> str:
 def _no_wheel(
     name: str, version: str, explanation: str, hints: Iterable[str], target: Target, nearest: Iterable[Version]
 ) -> BundleError:
+    # uv says "Wheels are available" or "wheels are available".
     wheels = " ".join(hint for hint in hints if re.search(rf"`{re.escape(name)}`", hint) and "heels are avail" in hint)
     hint = f"build one on a system like the target (pip wheel {name}=={version}) and offer it with --find-links"
     if found := " and ".join(map(str, nearest)):

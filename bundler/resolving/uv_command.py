@@ -1,6 +1,6 @@
 """A command of uv → its run, with the indexes that the user has configured.
 
-* uv's own settings change nothing: its environment is ours without what would.
+* uv's own settings change nothing: its environment is ours without the variables that would.
 * No credentials in errors or on the command line, which others on this host can read.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bundler.fetching.index_options import IndexOptions
 
-# Of our environment, uv gets all but what would change its answer.
+# Variables that would change uv's answer, by prefix: it does not get them.
 _DROPPED = ("UV_", "PIP_", "VIRTUAL_ENV", "CONDA_")
 
 
@@ -45,7 +45,7 @@ def run_uv(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
 
 
 def write_lines(path: Path, lines: Sequence[str]) -> list[str]:
-    """Write *lines*, if there are any, to *path*; return what names them for uv."""
+    """Write *lines*, if there are any, to *path*; return the arguments that name it for uv."""
     if not lines:
         return []
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

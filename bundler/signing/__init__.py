@@ -1,6 +1,6 @@
 """Image + private key → a signature beside it. Enter by ``signatures.sign``.
 
-* Here signatures are made and attached; that anything is verified is the runtime's work, here as at boot.
+* Signatures are made and attached here. Only the runtime verifies them, for the builder as well as at boot.
 
 In reading order: ``signatures``, ``private_keys``, ``referrers``.
 """

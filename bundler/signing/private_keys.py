@@ -45,7 +45,7 @@ class PrivateKey:
         """Return the numbers r and s of the ECDSA signature of *message* with SHA-256."""
         try:
             der = self.private.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-        except UnsupportedAlgorithm:  # an OpenSSL before 3.2: as good a signature, but another one each time
+        except UnsupportedAlgorithm:  # OpenSSL before 3.2: as good a signature, but not deterministic
             der = self.private.sign(message, ec.ECDSA(hashes.SHA256()))
         return utils.decode_dss_signature(der)
 
@@ -53,7 +53,7 @@ class PrivateKey:
 def generate(prefix: Path, passphrase: str | None = None) -> Key:
     """Write a new private key to ``prefix.key``, for its owner only, and its public key to ``prefix.pub``.
 
-    Files that are there stay: then ``UsageError`` is raised, and nothing is written.
+    Raise ``UsageError``, and write nothing, if one of them exists.
     """
     private = ec.generate_private_key(ec.SECP256R1())
     encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
@@ -91,7 +91,7 @@ def read_private_key(path: Path, passphrase: Callable[[], str | None]) -> Privat
         private = load_pem_private_key(pem, password)
     except (TypeError, ValueError, UnsupportedAlgorithm):
         what = "cannot be opened with this passphrase" if password else "is not a private key in PEM"
-        raise UsageError(path, what, want="what bundle keygen has written", rule="B18") from None
+        raise UsageError(path, what, want="the file NAME.key of bundle keygen", rule="B18") from None
     if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
         raise UsageError(path, "is not a key on the curve P-256", hint="bundle keygen makes one", rule="B18")
     return PrivateKey(public=parse_key(_public_pem(private), str(path)), private=private)

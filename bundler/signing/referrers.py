@@ -1,9 +1,9 @@
-"""A signature → beside the image of an artifact that is there already, in place.
+"""A signature → attached to the image of an existing artifact, in place.
 
-* The image and its digest stay what they are. Blobs come first and ``index.json`` last, so that whoever dies in
+* The image and its digest stay what they are. Blobs come first and ``index.json`` last, so that a crash in
   between leaves the old state; a ``.pyz`` and a file of a tree appear complete or not at all.
-* The result depends on what is attached only: members stay as they are, blobs are sorted by digest, referrers too.
-* What is being written lies beside the artifact, never in it.
+* The result depends only on what is attached: members stay as they are, blobs and referrers are sorted by digest.
+* Temporary files lie beside the artifact, never in it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CHUNK = 1 << 20
 
 
 def attach(carrier: Carrier, signature: bytes) -> None:
-    """Put *signature*, a Sigstore bundle, beside the image in *carrier*, which is to be opened anew afterwards.
+    """Put *signature*, a Sigstore bundle, beside the image in *carrier*, which must be reopened afterwards.
 
     Raise ``BundleError`` if it cannot be written or there are too many already.
     """

@@ -59,7 +59,7 @@ class Signed:
 
 
 def statement(digest: str) -> bytes:
-    """Return what a signature of *digest* says, as ``cosign sign`` says it."""
+    """Return the in-toto statement about *digest*, as ``cosign sign`` writes it."""
     subject = {"digest": {"sha256": digest.removeprefix("sha256:")}}
     return to_json({"_type": STATEMENT_TYPE, "subject": [subject], "predicateType": PREDICATE_TYPE, "predicate": {}})
 
@@ -83,7 +83,7 @@ def sigstore_bundle(digest: str, der: bytes, key: Key) -> bytes:
 
 def sign(path: Path, key: PrivateKey, *, expect: str | None = None) -> Signed:
     """Sign the bundle at *path*, which must be *expect* if that is given."""
-    with _opened(path) as carrier:
+    with _open_locked(path) as carrier:
         digest = load_image(carrier, expect).digest
         if _has_signed(carrier, digest, key.public):
             return Signed(digest=digest, key=key.public, added=False)
@@ -101,7 +101,7 @@ def accept(path: Path, signature: bytes, key: Key, *, expect: str | None = None)
 
     It may be DER or r and s of 32 bytes each, binary or in base64 or base64url, also as HashiCorp's vault prints it.
     """
-    with _opened(path) as carrier:
+    with _open_locked(path) as carrier:
         digest = load_image(carrier, expect).digest
         hashed = sha256(pre_authentication_encoding(statement(digest))).digest()
         for r, s in read_signature(signature):
@@ -112,7 +112,7 @@ def accept(path: Path, signature: bytes, key: Key, *, expect: str | None = None)
         raise TrustError(
             "signature",
             "is not one of this bundle by this key",
-            want=f"a signature of what --write-payload has written, by {key.fingerprint} ({key.where})",
+            want=f"a signature of the file of --write-payload, by {key.fingerprint} ({key.where})",
             hint="sign the file, or its sha256 where the vault takes a digest, with ECDSA on P-256 and SHA-256",
             rule="B18",
         )
@@ -135,8 +135,8 @@ def read_signature(data: bytes) -> list[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Carrier]:
-    """Open the artifact at *path* while nobody else signs it."""
+def _open_locked(path: Path) -> Iterator[Carrier]:
+    """Lock the artifact at *path* against other signers, and open it."""
     with locked(path.absolute().parent, create=False), open_carrier(str(path)) as carrier:
         yield carrier
 
@@ -151,7 +151,7 @@ def _has_signed(carrier: Carrier, digest: str, key: Key) -> bool:
 
 def _attach(carrier: Carrier, digest: str, signature: tuple[int, int], key: Key) -> Signed:
     r, s = signature
-    data = sigstore_bundle(digest, to_der(r, min(s, p256.N - s)), key)  # of both values of s the one that is accepted
-    verify_signature(data, digest, [key], "signature")  # what is written can be read: the reader's rules hold
+    data = sigstore_bundle(digest, to_der(r, min(s, p256.N - s)), key)  # of the two valid values of s, the accepted one
+    verify_signature(data, digest, [key], "signature")  # our own reader has to accept it
     attach(carrier, data)
     return Signed(digest=digest, key=key, added=True)

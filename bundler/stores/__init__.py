@@ -6,7 +6,7 @@
     oci://registry/repository               a registry                                   registries.py
     az:// s3:// gs:// https://….blob.…      an object store (the extra ``objects``)      object_stores.py
 
-Behind each may follow ``:NAME`` or ``@sha256:…``; the default is the name ``latest``.
+Each may be followed by ``:NAME`` or ``@sha256:…``; the default is the name ``latest``.
 """
 
 from __future__ import annotations

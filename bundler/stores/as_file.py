@@ -1,13 +1,13 @@
-"""A ``.pyz`` or a wheelhouse ↔ plain files in a place that keeps such, with their sha256 in a side file.
+"""A ``.pyz`` or a wheelhouse ↔ plain files in a directory or object store, with their sha256 in a side file.
 
     NAME             the .pyz                      NAME/…           the files of the wheelhouse
     NAME.sha256      "HEX  NAME", one line         NAME.sha256      "HEX  NAME/…", a line for each
 
 * The side file is written last: whoever sees it can read everything. ``sha256sum --check NAME.sha256`` reads it.
-* What is there complete and the same does not travel; what is there and another stays, and is an error.
-* What arrives is compared with the side file, then with itself: a ``.pyz`` is verified as ``bundle verify`` does, the
-  wheels of a wheelhouse are compared with its ``requirements.txt``. The digest to expect is the one that ``create`` has
-  printed. Only then it gets its name. A download that was interrupted goes on in ``.NAME.pull``.
+* What exists complete and with the same contents is not sent again. Other contents stay, and are an error.
+* Files are compared with the side file as they arrive, and verified together before they get their name: a ``.pyz`` as
+  by ``bundle verify``, the wheels of a wheelhouse against its ``requirements.txt``. The digest to expect is that which
+  ``create`` has printed. An interrupted download is resumed in ``.NAME.pull``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def push_files(
     """Write the ``.pyz`` or wheelhouse *path* to *place* as *name*."""
     reporter = reporter or Reporter()
     found = _files_of(path)
-    digest, trust = _judged(path, Demands(expect), decode)
+    digest, trust = _verify(path, Demands(expect), decode)
     hashes = {relative: _sha256(file) for relative, file in found.items()}
     side = _side_file(name, hashes)
     size = sum(file.stat().st_size for file in found.values())
@@ -69,11 +69,11 @@ def push_files(
         reporter.copying(len(found), size, present=size)
         return Moved(digest=digest, trust=trust, files=len(found), size=size, sent=0)
     if there is not None:
-        hint = "choose another name, or remove what is there with the tools of the place"
-        raise BundleError(f"{place.where}/{name}", "is there already, and another one", hint=hint)
+        hint = "choose another name, or remove the existing files first"
+        raise BundleError(f"{place.where}/{name}", "exists already, with other contents", hint=hint)
     reporter.copying(len(found), size, present=0)
     for relative, file in found.items():
-        _send(file, place, _named(name, relative), hashes[relative], reporter)
+        _send(file, place, _remote_name(name, relative), hashes[relative], reporter)
     place.write(name + SUFFIX, iter([side]))
     return Moved(digest=digest, trust=trust, files=len(found), size=size, sent=size)
 
@@ -88,7 +88,7 @@ def pull_files(
     force: bool = False,
     reporter: Reporter | None = None,
 ) -> Moved:
-    """Write what lies in *place* as *name* to *out*; what was there before stays unless *force* replaces it."""
+    """Write the files that *place* has under *name* to *out*, which is replaced only with *force*."""
     reporter = reporter or Reporter()
     out = out.absolute()
     if os.path.lexists(out) and not force:
@@ -97,19 +97,19 @@ def pull_files(
         raise BundleError(out, "cannot be written: its directory does not exist", hint=f"mkdir -p {out.parent}")
     side = _read_side_file(place, name)
     if side is None:
-        hint = f"a whole file is complete when {name}{SUFFIX} is there; a bundle in a store is pulled without --as-file"
-        raise BundleError(f"{place.where}/{name}", "is not there", hint=hint)
+        hint = f"{name}{SUFFIX} is missing, which is written last; a bundle in a store is pulled without --as-file"
+        raise BundleError(f"{place.where}/{name}", "does not exist, or is not complete", hint=hint)
     hashes = _parse_side_file(side, name, f"{place.where}/{name}{SUFFIX}")
     staging = out.with_name(f".{out.name}.pull")
-    blobs = {relative: _describe(place, _named(name, relative), sha256) for relative, sha256 in hashes.items()}
+    blobs = {relative: _describe(place, _remote_name(name, relative), sha256) for relative, sha256 in hashes.items()}
     arrived = staging / "arrived"
     there = [blob.size for relative, blob in blobs.items() if (arrived / relative).is_file()]
     reporter.copying(len(blobs), sum(blob.size for blob in blobs.values()), present=sum(there))
     sent = 0
     for relative, blob in blobs.items():
-        sent += _fetch(place, _named(name, relative), blob, staging, arrived / relative, reporter)
+        sent += _fetch(place, _remote_name(name, relative), blob, staging, arrived / relative, reporter)
     try:
-        digest, trust = _judged(arrived, demands, decode)
+        digest, trust = _verify(arrived, demands, decode)
         _publish(arrived, out)
     except (ContentError, TrustError):
         shutil.rmtree(staging)
@@ -128,15 +128,15 @@ def _files_of(path: Path) -> dict[str, Path]:
     if not path.exists():
         raise BundleError(path, "does not exist", want="a .pyz or a wheelhouse")
     hint = "a packed directory is pushed without --as-file, blob by blob"
-    raise UsageError(path, "is no single file and no wheelhouse", hint=hint)
+    raise UsageError(path, "is neither a file nor a wheelhouse", hint=hint)
 
 
-def _named(name: str, relative: str) -> str:
+def _remote_name(name: str, relative: str) -> str:
     return f"{name}/{relative}" if relative else name
 
 
-def _judged(path: Path, demands: Demands, decode: Decoder) -> tuple[str, str]:
-    """Return the digest of the ``.pyz`` or wheelhouse *path*, and what it is: verified or only self-consistent."""
+def _verify(path: Path, demands: Demands, decode: Decoder) -> tuple[str, str]:
+    """Verify the ``.pyz`` or wheelhouse *path*; return its digest, and ``verified`` or ``self-consistent``."""
     expect = demands.expect
     if expect is not None and not is_digest(expect):
         raise UsageError("expected digest", "is not a digest", got=expect, want="sha256: and 64 hex digits")
@@ -166,7 +166,9 @@ def _sha256(path: Path) -> str:
 
 
 def _side_file(name: str, hashes: Mapping[str, str]) -> bytes:
-    return "".join(f"{sha256}  {_named(name, relative)}\n" for relative, sha256 in sorted(hashes.items())).encode()
+    return "".join(
+        f"{sha256}  {_remote_name(name, relative)}\n" for relative, sha256 in sorted(hashes.items())
+    ).encode()
 
 
 def _read_side_file(place: Files, name: str) -> bytes | None:
@@ -179,12 +181,17 @@ def _read_side_file(place: Files, name: str) -> bytes | None:
 
 
 def _parse_side_file(data: bytes, name: str, where: str) -> dict[str, str]:
-    """Return the sha256 of each file below *name*; that of *name* itself stands under an empty name."""
+    """Return the sha256 of each file below *name*; that of *name* itself has an empty key."""
     hashes: dict[str, str] = {}
     for line in data.decode("utf-8", "replace").splitlines():
         match = _LINE.fullmatch(line)
         relative = match[2].removeprefix(name).removeprefix("/") if match else ""
-        if not match or match[2] != _named(name, relative) or relative in hashes or (relative and _is_foul(relative)):
+        if (
+            not match
+            or match[2] != _remote_name(name, relative)
+            or relative in hashes
+            or (relative and _is_unsafe(relative))
+        ):
             raise ContentError(where, "is no side file", got=line[:100], want=f"HEX  {name}", rule="A7")
         hashes[relative] = match[1]
     if not hashes or ("" in hashes and len(hashes) > 1):
@@ -192,7 +199,7 @@ def _parse_side_file(data: bytes, name: str, where: str) -> dict[str, str]:
     return hashes
 
 
-def _is_foul(relative: str) -> bool:
+def _is_unsafe(relative: str) -> bool:
     return fault_of_name(relative) is not None
 
 
@@ -224,7 +231,7 @@ def _describe(place: Files, name: str, sha256: str) -> Blob:
 
 
 def _fetch(place: Files, name: str, blob: Blob, staging: Path, final: Path, reporter: Reporter) -> int:
-    """Bring the file *name* of *place* to *final*, or go on with it; return how many bytes travelled."""
+    """Download the file *name* of *place* to *final*, or resume; return how many bytes were transferred."""
     if final.is_file() and _sha256(final) == blob.hex:
         return 0
     final.unlink(missing_ok=True)
@@ -242,7 +249,7 @@ def _fetch(place: Files, name: str, blob: Blob, staging: Path, final: Path, repo
 
 
 def _publish(arrived: Path, out: Path) -> None:
-    """Give what has *arrived* its name."""
+    """Move *arrived* to *out*, in place of an older artifact."""
     try:
         if out.is_dir() and not out.is_symlink():
             if not is_wheelhouse(out):

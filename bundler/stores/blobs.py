@@ -2,8 +2,8 @@
 
 * A descriptor is checked where it is parsed; a manifest is read strictly, but fields that a bundle does not have are
   let through: signatures are other people's documents.
-* Bytes are hashed as they pass, and the last of them are withheld until size and digest are right (rule C19): whoever
-  got them all has got the right ones.
+* Bytes are hashed as they pass, and the last of them are withheld until size and digest are right (rule C19): a
+  reader that gets all of them has the right ones.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A manifest in a store → the verified documents of the bundle that it is, without its large layers.
 
-* Read are the manifest, the config, the first and the last layer, each checked on its way; the runtime's own reader
-  does the rest.
-* What may pass is tried again.
+* Only the manifest, the config, the first and the last layer are read, each checked as it arrives; the runtime's own
+  reader does the rest.
+* Transient errors are retried.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class BundleStore(Store):
-    """The bundle at *path*. It has one image, which every name means that is no digest."""
+    """The bundle at *path*. It has one image: every name that is not a digest leads to it."""
 
     def __init__(self, path: Path) -> None:
         self.where = str(path)
@@ -91,4 +91,4 @@ class BundleStore(Store):
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise UsageError(self.where, "is a bundle, and no store for others", hint="name another directory")
+        raise UsageError(self.where, "is a bundle, not a store that can be written to", hint="name another directory")

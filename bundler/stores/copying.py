@@ -1,11 +1,11 @@
 """A bundle in one store → the same bundle in another: push, pull and copy are this one function.
 
-* Only what is missing travels: first it is asked what is there, then blobs go in parallel, then the manifest, then what
-  refers to it (signatures), then the name. Whoever sees the name can read everything.
+* Only what is missing travels. A copy checks which blobs exist, sends the others in parallel, then the manifest, then
+  its referrers (signatures), and writes the name last. Whoever sees the name can read everything.
 * Bytes are hashed on their way, and checked before the last of them is handed on.
-* What may pass is tried again, from where it broke. A process that is killed leaves blobs, or parts of them, that the
-  next one finds; never a name that leads to less than all.
-* Memory does not depend on the size of a blob: so many chunks are under way as there are jobs.
+* Transient errors are retried, and the transfer resumes where it broke. A killed process leaves blobs, or parts of
+  them, which the next one uses; it never leaves a name whose blobs are incomplete.
+* Memory does not depend on the size of a blob: each job holds a few chunks.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MAX_REFERRERS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """What a copy did. Sizes are in bytes; *sent* counts every byte of a blob or manifest that travelled."""
+    """What a copy did. Sizes are in bytes; *sent* counts every byte of blobs and manifests that travelled."""
 
     digest: str
     blobs: int
@@ -67,10 +67,10 @@ def copy(
     options: Options | None = None,
     reporter: Reporter | None = None,
 ) -> Copied:
-    """Copy the bundle *name* of *source* to *sink*, where *new_name*, a name or its digest, is to lead to it.
+    """Copy the bundle *name* of *source* to *sink*, where *new_name*, a name or the bundle's digest, will lead to it.
 
     Raise ``TrustError`` if its digest is not *expect*, and a ``BundleError`` if it cannot be copied; the sink's names
-    then lead where they did.
+    are then unchanged.
     """
     return _Copier(source, sink, options or Options(), reporter or Reporter()).copy(name, new_name, expect)
 
@@ -84,7 +84,7 @@ def find(store: Store, name: str, expect: str | None = None) -> Blob:
     if found is None:
         names = sorted(store.names())[:5]
         hint = f"there are: {', '.join(names)}" if names else None
-        raise BundleError(where, "is not there", hint=hint)
+        raise BundleError(where, "does not exist", hint=hint)
     if expect not in (None, found.digest):
         raise TrustError(
             where,
@@ -97,8 +97,8 @@ def find(store: Store, name: str, expect: str | None = None) -> Blob:
     return found
 
 
-class _Ended(Exception):  # noqa: N818 - it ends a thread and is seen by nobody
-    """The whole is to end."""
+class _Ended(Exception):  # noqa: N818 - it only ends a thread
+    """The copy was cancelled."""
 
 
 class _Copier:
@@ -117,7 +117,7 @@ class _Copier:
         self._policy = RetryPolicy(retries=options.retries, first=options.first_pause, sleep=self._sleep)
 
     def copy(self, name: str, new_name: str, expect: str | None) -> Copied:
-        image = self._tried(lambda: find(self._source, name, expect), self._source)
+        image = self._retry(lambda: find(self._source, name, expect), self._source)
         if is_digest(new_name) and new_name != image.digest:
             raise UsageError(self._sink.where, "is to have another digest", got=image.digest, want=new_name)
         data, links = self._manifest(image)
@@ -126,7 +126,7 @@ class _Copier:
         self._move(links.blobs, image, data)
         referrers = self._move_referrers(image)
         self._recheck(blobs)
-        self._tried(lambda: self._sink.set_name(new_name, image, data), self._sink)
+        self._retry(lambda: self._sink.set_name(new_name, image, data), self._sink)
         return Copied(
             digest=image.digest,
             blobs=len(blobs),
@@ -138,13 +138,13 @@ class _Copier:
         )
 
     def _manifest(self, manifest: Blob) -> tuple[bytes, Links]:
-        data = self._tried(lambda: self._source.document(manifest), self._source)
+        data = self._retry(lambda: self._source.document(manifest), self._source)
         return data, read_links(data, f"{self._source.where}: {manifest.digest}")
 
     def _move(self, blobs: Sequence[Blob], manifest: Blob, data: bytes) -> None:
         """Bring *blobs*, then the *manifest* that names them, to the sink."""
         wanted = [*blobs, manifest]
-        there = self._tried(lambda: self._sink.has(wanted), self._sink)
+        there = self._retry(lambda: self._sink.has(wanted), self._sink)
         missing = [blob for blob in blobs if blob.digest not in there]
         known = [blob.size for blob in wanted if blob.digest in there]
         self._reporter.copying(len(wanted), sum(blob.size for blob in wanted), present=sum(known))
@@ -171,7 +171,7 @@ class _Copier:
 
     def _move_blob(self, blob: Blob) -> None:
         self._sleep(0)
-        if self._tried(lambda: self._sink.adopt(blob, self._source), self._sink):
+        if self._retry(lambda: self._sink.adopt(blob, self._source), self._sink):
             with self._lock:
                 self._adopted += 1
             self._reporter.copied(blob.digest, blob.size)
@@ -179,10 +179,10 @@ class _Copier:
             self._write(blob, lambda offset: self._read(blob, offset))
 
     def _write(self, blob: Blob, read: Callable[[int], Iterator[bytes]]) -> None:
-        """Write *blob* to the sink; its own trying again goes on where it broke."""
+        """Write *blob* to the sink, which resumes where an earlier attempt broke."""
         attempts = passed = 0
 
-        def heard(offset: int) -> Iterator[bytes]:
+        def counted(offset: int) -> Iterator[bytes]:
             nonlocal attempts, passed
             attempts += 1
             for chunk in read(offset):
@@ -193,13 +193,13 @@ class _Copier:
                 self._reporter.copied(blob.digest, len(chunk))
                 yield chunk
 
-        self._tried(lambda: self._sink.write(blob, heard), self._sink, lambda: passed)
+        self._retry(lambda: self._sink.write(blob, counted), self._sink, lambda: passed)
         if attempts:
             with self._lock:
                 self._sent_blobs += 1
 
     def _read(self, blob: Blob, offset: int) -> Iterator[bytes]:
-        """Yield *blob* of the source from *offset* on, and go on where the source breaks."""
+        """Yield *blob* of the source from *offset* on; resume where the source breaks."""
         failures = 0
         while True:
             before = offset
@@ -215,12 +215,12 @@ class _Copier:
                 return
 
     def _move_referrers(self, image: Blob) -> int:
-        """Bring what is about *image*, and what is about that, to the sink; return how many there were."""
+        """Copy the referrers of *image*, and their referrers, to the sink; return how many there are."""
         seen = {image.digest}
         waiting = [image.digest]
         while waiting:
             subject = waiting.pop()
-            for referrer in self._tried(lambda: self._source.referrers(subject), self._source):  # noqa: B023
+            for referrer in self._retry(lambda: self._source.referrers(subject), self._source):  # noqa: B023
                 if referrer.digest in seen:
                     continue
                 seen.add(referrer.digest)
@@ -233,7 +233,9 @@ class _Copier:
     def _move_referrer(self, subject: str, referrer: Blob) -> None:
         data, links = self._manifest(referrer)
         if links.subject != subject:
-            self._reporter.warning(f"{self._source.where}: {referrer.digest} is not about {subject}, and left out")
+            self._reporter.warning(
+                f"{self._source.where}: {referrer.digest} does not refer to {subject}, and is left out"
+            )
             return
         described = Blob(
             digest=referrer.digest,
@@ -243,18 +245,18 @@ class _Copier:
             annotations=links.annotations,
         )
         self._move(links.blobs, described, data)
-        self._tried(lambda: self._sink.add_referrer(subject, described), self._sink)
+        self._retry(lambda: self._sink.add_referrer(subject, described), self._sink)
 
     def _recheck(self, blobs: Sequence[Blob]) -> None:
-        """Look again before the name is set: a ``gc`` may have come between."""
-        there = self._tried(lambda: self._sink.has(blobs), self._sink)
+        """Check the blobs again before the name is set: a ``gc`` may have removed some meanwhile."""
+        there = self._retry(lambda: self._sink.has(blobs), self._sink)
         gone = [blob.digest for blob in blobs if blob.digest not in there]
         if gone:
             raise BundleError(
                 self._sink.where, "has lost blobs meanwhile", got=", ".join(gone), hint="is gc running? Push again"
             )
 
-    def _tried(self, attempt: Callable[[], T], store: Store, progress: Callable[[], int] = lambda: 0) -> T:
+    def _retry(self, attempt: Callable[[], T], store: Store, progress: Callable[[], int] = lambda: 0) -> T:
         return retrying(attempt, store.where, self._policy, progress)
 
     def _sleep(self, seconds: float) -> None:

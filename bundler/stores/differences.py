@@ -1,6 +1,6 @@
 """Two bundles → what differs: packages, target, and the bytes that travel to a place that has the first only.
 
-* Both are read from where they are; of one in a store only the documents travel. Documents are checked, layers are not
+* Both are read in place; of a bundle in a store, only the documents are fetched. Documents are checked, layers are not
   read.
 * A package is changed if its version or its wheel is another one.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Difference:
     """What is different in the second bundle. Sizes are in bytes; *same* says that the digests are equal.
 
-    *changed* has the old and the new distribution; *missing* maps the digests of the blobs that the first has not to
+    *changed* has the old and the new distribution; *missing* maps the digests of the blobs that the first lacks to
     their sizes; *settings* maps what else differs to the old and the new text.
     """
 

@@ -1,4 +1,4 @@
-"""What only some places need and a plain installation lacks → there, or an error that says what to install."""
+"""An optional dependency → available, or an error that says what to install."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Places that keep plain files by name: a directory, or a prefix in an object store. Registries keep none.
 
-* ``open_files`` takes the URL of a file, and gives the place that it lies in and its name there.
+* ``open_files`` takes the URL of a file; it returns the place that keeps the file, and the name of the file there.
 * A file appears complete or not at all.
 """
 
@@ -37,7 +37,7 @@ class Files(Protocol):
         """Yield the bytes of the file *name* from *offset* on; raise ``ContentError`` if it is not there."""
 
     def write(self, name: str, chunks: Iterator[bytes]) -> None:
-        """Let the file *name* have the bytes *chunks*, when all of them have come."""
+        """Write *chunks* to the file *name*, which appears when all of them have arrived."""
 
 
 class DirectoryFiles:
@@ -82,7 +82,7 @@ class DirectoryFiles:
 
 
 def open_files(url: str, environ: Mapping[str, str]) -> tuple[Files, str]:
-    """Return the place that the file at *url*, a path included, lies in, and its name there."""
+    """Return the place that keeps the file at *url*, which may be a path, and the name of the file there."""
     base, question, query = url.partition("?")
     scheme = urlsplit(base).scheme if "://" in base else ""
     if scheme == "file":
@@ -92,7 +92,7 @@ def open_files(url: str, environ: Mapping[str, str]) -> tuple[Files, str]:
     elif scheme and scheme not in _OBJECTS:
         hint = "leave --as-file out: a registry keeps the bundle blob by blob" if scheme.startswith("oci") else None
         want = "a path, file:///dir/name, az://, s3:// or gs://"
-        raise UsageError("URL", "is of no place that keeps files", got=redacted(url), want=want, hint=hint)
+        raise UsageError("URL", "names no place that keeps plain files", got=redacted(url), want=want, hint=hint)
     parent, _, name = base.rpartition("/")
     if fault_of_name(name) or parent.endswith(":/"):
         want = "the URL of the file itself, such as s3://bucket/prefix/deps.pyz"

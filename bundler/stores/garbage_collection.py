@@ -1,11 +1,11 @@
-"""A store → the same store without what no reference needs.
+"""A store → the same store without the blobs that no name leads to.
 
-* References are names, and digests that are kept without one. Each needs its manifest, what that names, and what is
-  about it (signatures). An index of images needs its images.
-* What was touched within the age guard stays: a push touches what it finds before it counts on it. So the guard has to
-  be longer than the longest push.
-* What is held is listed before references are read, and these are read again before each batch is removed.
-* A manifest that cannot be read leaves its needs unknown: then nothing is removed.
+* The roots are the names, and the digests that are kept without one. A root keeps its manifest, the blobs that the
+  manifest names, and its referrers (signatures). An index of images keeps its images.
+* A blob that was touched within the age guard stays: a push touches the blobs that it finds, and then relies on them.
+  So the guard must be longer than the longest push.
+* Blobs are listed before the roots are read, and the roots are read again before each batch is removed.
+* If a manifest cannot be read, nobody knows which blobs it names: then nothing is removed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BATCH = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What a collection did, or would do. Sizes are in bytes; *young* is needed by nothing but within the guard."""
+    """What a collection did, or would do. Sizes are in bytes; *young* is not needed, but within the age guard."""
 
     names: int
     forgotten: tuple[str, ...]
@@ -52,7 +52,7 @@ def collect(
     dry_run: bool = False,
     reporter: Reporter | None = None,
 ) -> Collected:
-    """Remove from *store* what nothing needs and nobody has touched for *older_than* seconds.
+    """Remove from *store* the blobs that no name leads to and nobody has touched for *older_than* seconds.
 
     Names that match one of the globs *forget*, and whose manifest is as old, are removed first.
     """
@@ -153,7 +153,7 @@ class _Collector:
         return read_links(data, where).blobs
 
     def _remove(self, old: Sequence[Held], forgotten: set[str]) -> list[Held]:
-        """Remove those of *old* that still are, and that still nothing needs; return them."""
+        """Remove the blobs of *old* that still exist and are still not needed; return them."""
         removed = []
         for start in range(0, len(old), _BATCH):
             needed = self._needed(self._names(forgotten))

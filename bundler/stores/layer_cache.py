@@ -5,10 +5,10 @@
 * A name in a shared store is a hint, and proves nothing: whoever may write there may let it lead anywhere. So nothing
   is believed: the tar of the layer is made here, from wheels whose sha256 the lock pins and with bytecode that is
   compiled here, and a layer from the store is taken only if each of its frames decodes to exactly those bytes
-  (``packing.py``). If one does not, all are compressed here. What is saved is the compression, not the looking.
+  (``packing.py``). If one does not, all are compressed here. This saves the compression, not the verification.
 * An entry is an OCI manifest of its own with one layer, so that any store can keep it, and ``gc`` and pushes to the
   same store see its blob.
-* A store that does not work is told of once, and left alone: a cache is no reason to fail.
+* If the store fails, one warning says so and it is not used again: a cache is no reason to fail.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _RETRIES = 2
 
 
 class StoreLayerCache:
-    """The layers in *store*. It is asked from several threads."""
+    """The layers in *store*. Several threads may use it at once."""
 
     def __init__(self, store: Store, warn: Callable[[str], None]) -> None:
         self._store = store
@@ -49,26 +49,26 @@ class StoreLayerCache:
         self._broken = False
 
     def take(self, key: str, path: Path, limit: int) -> CachedFrames | None:
-        """Bring the layer that *key* is said to name, of at most *limit* bytes, to *path*; None if there is none."""
-        return self._trying(lambda: self._take(key, path, limit), None)
+        """Fetch the layer that *key* leads to, of at most *limit* bytes, to *path*; None if there is none."""
+        return self._unless_broken(lambda: self._take(key, path, limit), None)
 
     def give(self, key: str, layer: BuiltLayer) -> None:
-        """Let *key* name *layer*, if it does not."""
-        self._trying(lambda: self._give(key, layer), None)
+        """Store *layer* under *key*, unless it is there."""
+        self._unless_broken(lambda: self._give(key, layer), None)
 
     def refused(self, layer: str) -> None:
-        """Tell that what the store has for *layer* has other bytes."""
+        """Warn that the store has other bytes for *layer*."""
         self._warn(
             f"{self._store.where}: the layer cache holds other bytes for {layer} than this lock gives: it was"
             " compressed here. Who may write to the cache?"
         )
 
     def _take(self, key: str, path: Path, limit: int) -> CachedFrames | None:
-        found = self._asked(lambda: self._store.find(PREFIX + key))
+        found = self._retry(lambda: self._store.find(PREFIX + key))
         if found is None:
             return None
         where = f"{self._store.where}: {PREFIX}{key}"
-        data = self._asked(lambda: self._store.document(found))
+        data = self._retry(lambda: self._store.document(found))
         layers = Fields(parse_json(data, where), where).items("layers")
         if len(layers) != 1:
             raise ContentError(where, "is no entry of a layer cache", got=f"{len(layers)} layers", want=1)
@@ -76,7 +76,7 @@ class StoreLayerCache:
         if descriptor.size > limit:
             raise ContentError(where, "is too large", got=f"{descriptor.size} bytes", want=f"at most {limit}")
         blob = Blob(digest=descriptor.digest, size=descriptor.size, media_type=descriptor.media_type)
-        self._asked(lambda: self._fetch(blob, path))
+        self._retry(lambda: self._fetch(blob, path))
         return CachedFrames(path, descriptor.frames)
 
     def _fetch(self, blob: Blob, path: Path) -> None:
@@ -96,22 +96,26 @@ class StoreLayerCache:
             }
         )
         manifest = Blob.of(data, MANIFEST_TYPE)
-        named = self._asked(lambda: self._store.find(PREFIX + key))
+        named = self._retry(lambda: self._store.find(PREFIX + key))
         blob = Blob.from_fields(Fields(descriptor, layer.name))
         wanted = (blob, _EMPTY_BLOB, manifest)
-        there = self._asked(lambda: self._store.has(wanted))
+        there = self._retry(lambda: self._store.has(wanted))
         if named is not None and named.digest == manifest.digest and len(there) == len(wanted):
             return
-        for each, read in ((blob, _from(layer.blob)), (_EMPTY_BLOB, _of(_EMPTY)), (manifest, _of(data))):
+        for each, read in (
+            (blob, _reader_of_file(layer.blob)),
+            (_EMPTY_BLOB, _reader_of_bytes(_EMPTY)),
+            (manifest, _reader_of_bytes(data)),
+        ):
             if each.digest not in there:
-                self._asked(lambda each=each, read=read: self._store.write(each, read))  # type: ignore[misc]
-        self._asked(lambda: self._store.set_name(PREFIX + key, manifest, data))
+                self._retry(lambda each=each, read=read: self._store.write(each, read))  # type: ignore[misc]
+        self._retry(lambda: self._store.set_name(PREFIX + key, manifest, data))
 
-    def _asked(self, attempt: Callable[[], T]) -> T:
+    def _retry(self, attempt: Callable[[], T]) -> T:
         return retrying(attempt, self._store.where, RetryPolicy(retries=_RETRIES))
 
-    def _trying(self, attempt: Callable[[], T], otherwise: T) -> T:
-        """Return what *attempt* returns, or *otherwise*; a store that fails is not asked again."""
+    def _unless_broken(self, attempt: Callable[[], T], otherwise: T) -> T:
+        """Return what *attempt* returns, or *otherwise* if the store fails or has failed before."""
         if self._broken:
             return otherwise
         try:
@@ -126,7 +130,7 @@ class StoreLayerCache:
         return otherwise
 
 
-def _from(path: Path) -> Callable[[int], Iterator[bytes]]:
+def _reader_of_file(path: Path) -> Callable[[int], Iterator[bytes]]:
     def read(offset: int) -> Iterator[bytes]:
         with path.open("rb") as file:
             file.seek(offset)
@@ -136,5 +140,5 @@ def _from(path: Path) -> Callable[[int], Iterator[bytes]]:
     return read
 
 
-def _of(data: bytes) -> Callable[[int], Iterator[bytes]]:
+def _reader_of_bytes(data: bytes) -> Callable[[int], Iterator[bytes]]:
     return lambda offset: iter([data[offset:]])

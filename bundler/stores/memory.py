@@ -1,4 +1,4 @@
-"""A store in memory: complete, and gone with the process. For tests, and the plainest reading of the protocol."""
+"""A store in memory: for tests, and as the simplest implementation of the protocol."""
 
 from __future__ import annotations
 

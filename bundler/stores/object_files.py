@@ -25,7 +25,7 @@ def open_object_files(url: str, environ: Mapping[str, str]) -> ObjectFiles:
     try:
         return ObjectFiles(ObjectsStore(connect(url, environ), redacted(url)))
     except (BaseError, ValueError, TypeError) as error:
-        raise BundleError(redacted(url), f"does not work: {redacted_text(str(error))[:300]}") from None
+        raise BundleError(redacted(url), f"cannot be opened: {redacted_text(str(error))[:300]}") from None
 
 
 class ObjectFiles:
@@ -36,12 +36,12 @@ class ObjectFiles:
         self.where = store.where
 
     def size(self, name: str) -> int | None:
-        found = self._store._told(lambda: obstore.head(self._store._objects, name))  # noqa: SLF001 - its other half
+        found = self._store._optional(lambda: obstore.head(self._store._objects, name))  # noqa: SLF001 - its other half
         return None if found is None else found["size"]
 
     def read(self, name: str, offset: int = 0) -> Iterator[bytes]:
         options: Any = {"range": {"offset": offset}} if offset else {}
-        found = self._store._told(lambda: obstore.get(self._store._objects, name, options=options))  # noqa: SLF001
+        found = self._store._optional(lambda: obstore.get(self._store._objects, name, options=options))  # noqa: SLF001
         if found is None:
             raise ContentError(f"{self.where}/{name}", "is missing", rule="C19")
         try:
@@ -51,7 +51,7 @@ class ObjectFiles:
             raise TransientError("the connection broke") from None
 
     def write(self, name: str, chunks: Iterator[bytes]) -> None:
-        self._store._done(  # noqa: SLF001
+        self._store._required(  # noqa: SLF001
             lambda: obstore.put(
                 self._store._objects,  # noqa: SLF001
                 name,

@@ -7,7 +7,7 @@
 * Google: ``GOOGLE_APPLICATION_CREDENTIALS``, else what ``gcloud auth application-default login`` has written, else the
   machine's account.
 * Endpoints of others: ``AWS_ENDPOINT_URL``, ``AZURE_ENDPOINT`` or the connection string, ``STORAGE_EMULATOR_HOST``.
-  What is not encrypted is used only where such a setting says ``http://``.
+  An unencrypted endpoint is used only where such a setting says ``http://``.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""A prefix in an object store as a store: Azure's, Amazon's, Google's and what speaks like them, through ``obstore``.
+"""A prefix in an object store as a store: Azure's, Amazon's, Google's or a compatible one, through ``obstore``.
 
     blobs/sha256/…                        every bundle's blobs, shared
     refs/NAME                             a name: the descriptor of its manifest, as JSON
     referrers/HEX/HEX                     the descriptor of the second manifest, which is about the first
 
-* An object appears when all of its bytes were sent and were right: a small one by one request that creates and never
-  replaces, a large one in parts that are joined at the end.
-* Logins come from where the cloud's tools have them: see ``object_logins.py``. Requests that fail in passing are
-  tried again by ``obstore``; a body that breaks is read on from there.
+* An object appears only after all of its bytes were sent and verified: a small one by one request that creates and
+  never replaces, a large one in parts that are joined at the end.
+* Logins come from where the cloud's tools have them: see ``object_logins.py``. ``obstore`` retries transient errors; a
+  download that breaks is resumed.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ class ObjectsStore(Store):
 
     def _size(self, path: str) -> int | None:
         """Return the size of the object at *path*; None if there is none."""
-        found = self._told(lambda: obstore.head(self._objects, path))
+        found = self._optional(lambda: obstore.head(self._objects, path))
         return None if found is None else found["size"]
 
     def read(self, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]:
         if offset and offset >= blob.size:
             return
         options: Any = {"range": {"offset": offset}} if offset else {}
-        found = self._told(lambda: obstore.get(self._objects, _BLOBS + blob.hex, options=options))
+        found = self._optional(lambda: obstore.get(self._objects, _BLOBS + blob.hex, options=options))
         if found is None:
             raise self.missing(blob.digest)
         try:
@@ -94,7 +94,7 @@ class ObjectsStore(Store):
                 offset += len(chunk)
                 yield bytes(chunk)
         except BaseError as error:
-            raise TransientError(f"the connection broke: {_told_by(error)}") from None
+            raise TransientError(f"the connection broke: {_message_of(error)}") from None
         if offset < blob.size:
             raise TransientError("the connection broke")
 
@@ -104,16 +104,16 @@ class ObjectsStore(Store):
         if blob.size <= _SMALL:
             self._create(path, b"".join(chunks), blob.size)
             return
-        # Parts are joined when all are there: until then there is no object, nor if the bytes are not the right ones.
+        # Parts are joined after the last one was verified: until then, or if the bytes are wrong, there is no object.
         part = max(_PART, -(-blob.size // _MANY_PARTS))
-        self._done(
+        self._required(
             lambda: obstore.put(
                 self._objects, path, chunks, use_multipart=True, chunk_size=part, max_concurrency=_PARTS_AT_ONCE
             )
         )
 
     def _create(self, path: str, data: bytes, size: int) -> None:
-        """Make a small object, unless it is there; one of another size is a leftover of nobody's, and replaced."""
+        """Create a small object unless it exists; one of another size is damaged, and replaced."""
 
         def create() -> None:
             with contextlib.suppress(AlreadyExistsError):
@@ -122,7 +122,7 @@ class ObjectsStore(Store):
             if obstore.head(self._objects, path)["size"] != size:
                 obstore.put(self._objects, path, data, use_multipart=False)
 
-        self._done(create)
+        self._required(create)
 
     # Names
 
@@ -133,7 +133,7 @@ class ObjectsStore(Store):
         return self._descriptor(_NAMES + name)
 
     def _descriptor(self, path: str) -> Blob | None:
-        found = self._told(lambda: obstore.get(self._objects, path))
+        found = self._optional(lambda: obstore.get(self._objects, path))
         if found is None:
             return None
         where = f"{self.where}: {path}"
@@ -144,14 +144,14 @@ class ObjectsStore(Store):
                 if len(data) > MAX_DOCUMENT:
                     break
         except BaseError as error:
-            raise TransientError(f"the connection broke: {_told_by(error)}") from None
+            raise TransientError(f"the connection broke: {_message_of(error)}") from None
         return Blob.from_fields(Fields(parse_json(data, where), where))
 
     def set_name(self, name: str, manifest: Blob, data: bytes) -> None:
         self._put(_NAMES + name, manifest)
 
     def _put(self, path: str, blob: Blob) -> None:
-        self._done(lambda: obstore.put(self._objects, path, to_json(blob.to_json()), use_multipart=False))
+        self._required(lambda: obstore.put(self._objects, path, to_json(blob.to_json()), use_multipart=False))
 
     def names(self) -> list[str]:
         return [path.removeprefix(_NAMES) for path, _, _ in self._list(_NAMES)]
@@ -159,7 +159,7 @@ class ObjectsStore(Store):
     def remove_name(self, name: str) -> bool:
         if self._size(_NAMES + name) is None:
             return False
-        self._done(lambda: obstore.delete(self._objects, _NAMES + name))
+        self._required(lambda: obstore.delete(self._objects, _NAMES + name))
         return True
 
     # Referrers
@@ -179,27 +179,27 @@ class ObjectsStore(Store):
 
     def remove(self, digest: str, *, before: float) -> bool:
         path = _BLOBS + digest.removeprefix("sha256:")
-        found = self._told(lambda: obstore.head(self._objects, path))
+        found = self._optional(lambda: obstore.head(self._objects, path))
         if found is None or found["last_modified"].timestamp() >= before:
             return False
-        self._done(lambda: obstore.delete(self._objects, path))
+        self._required(lambda: obstore.delete(self._objects, path))
         return True
 
     def remove_referrers(self, digest: str) -> None:
         for path, _, _ in self._list(f"{_REFERRERS}{digest.removeprefix('sha256:')}/"):
-            self._done(partial(obstore.delete, self._objects, path))
+            self._required(partial(obstore.delete, self._objects, path))
 
-    # Below
+    # Requests
 
     def _list(self, prefix: str) -> list[tuple[str, int, float]]:
         """Return path, size in bytes and time of change of the objects below *prefix*."""
-        batches = self._done(lambda: list(obstore.list(self._objects, prefix=prefix)))
+        batches = self._required(lambda: list(obstore.list(self._objects, prefix=prefix)))
         return [
             (found["path"], found["size"], found["last_modified"].timestamp()) for batch in batches for found in batch
         ]
 
-    def _told(self, ask: Callable[[], T]) -> T | None:
-        """Return what *ask* returns, or None for what is not there."""
+    def _optional(self, ask: Callable[[], T]) -> T | None:
+        """Return what *ask* returns; None if there is no such object."""
         try:
             return ask()
         except FileNotFoundError:
@@ -207,26 +207,26 @@ class ObjectsStore(Store):
         except (BaseError, OSError) as error:
             raise _failure(error, self.where) from None
 
-    def _done(self, do: Callable[[], T]) -> T:
-        """Return what *do* returns, all of which has to be there."""
+    def _required(self, do: Callable[[], T]) -> T:
+        """Return what *do* returns; a missing object means that the whole bucket is missing."""
         try:
             return do()
         except (FileNotFoundError, NotFoundError) as error:
-            hint = "make it with the cloud's own tools, or look at the name"
-            raise BundleError(self.where, f"has no such bucket or container: {_told_by(error)}", hint=hint) from None
+            hint = "create it with the cloud's own tools, or check its name"
+            raise BundleError(self.where, f"has no such bucket or container: {_message_of(error)}", hint=hint) from None
         except (BaseError, OSError) as error:
             raise _failure(error, self.where) from None
 
 
 def _failure(error: Exception, where: str) -> BundleError:
-    """Return what *error* means."""
+    """Translate *error* of ``obstore``."""
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
-        hint = "look at the login of the cloud, its expiry and what it allows: docs/stores.md"
-        return BundleError(where, f"access is refused: {_told_by(error)}", hint=hint)
-    return BundleError(where, f"does not work: {_told_by(error)}")
+        hint = "check the login of the cloud, its expiry and its permissions: docs/stores.md"
+        return BundleError(where, f"access is refused: {_message_of(error)}", hint=hint)
+    return BundleError(where, f"the request failed: {_message_of(error)}")
 
 
-def _told_by(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     """Return the message of *error* without what may be a secret: URLs are shown without their queries."""
     text = str(error).split("\nDebug source:", maxsplit=1)[0]
     first = text.splitlines()[0] if text else type(error).__name__

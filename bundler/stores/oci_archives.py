@@ -200,4 +200,4 @@ class ArchiveStore(Store):
         raise self._final()
 
     def _final(self) -> UsageError:
-        return UsageError(self.where, "is an archive, of which nothing is removed", hint="write another one")
+        return UsageError(self.where, "is an archive: nothing can be removed from it", hint="write another one")

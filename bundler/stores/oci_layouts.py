@@ -6,7 +6,7 @@
     .partial/              what is being received
 
 * ``index.json`` changes by one rename, under a lock. Entries that are not ours are kept as they are.
-* To find a blob touches it, so that ``gc`` sees that somebody counts on it.
+* ``has`` touches the blobs that it finds, so that ``gc`` sees that somebody relies on them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LayoutStore(Store):
         for blob in blobs:
             path = self.path(blob.digest)
             with contextlib.suppress(FileNotFoundError):
-                # Touched first: what gc has put aside since then, it puts back.
+                # Touch first: a concurrent gc then puts the blob back, if it has just moved it aside.
                 with contextlib.suppress(PermissionError):
                     os.utime(path)
                 if path.stat().st_size == blob.size:
@@ -74,7 +74,7 @@ class LayoutStore(Store):
         final = self.path(blob.digest)
         with contextlib.suppress(FileNotFoundError):  # a collection may be removing it
             if final.stat().st_size != blob.size:
-                final.unlink()  # a damaged one, of which no reader can make use
+                final.unlink()  # damaged: no reader can use it
         receive(blob, self.root / ".partial" / blob.hex, final, read)
 
     def path(self, digest: str) -> Path:
@@ -83,7 +83,9 @@ class LayoutStore(Store):
 
     def _make(self) -> None:
         if (self.root / "__main__.py").exists():
-            raise UsageError(self.where, "is a bundle, and no store for others", hint="name another directory")
+            raise UsageError(
+                self.where, "is a bundle, not a store that can be written to", hint="name another directory"
+            )
         layout = self.root / "oci-layout"
         if layout.exists():
             return
@@ -157,14 +159,14 @@ class LayoutStore(Store):
         self._change(change)
 
     def _subject(self, blob: Blob) -> str | None:
-        """Return what the manifest *blob* is about; images are about nothing."""
+        """Return the subject of the manifest *blob*; an image has none."""
         if blob.artifact_type is None:
             return None
         if blob.digest not in self._subjects:
             try:
                 self._subjects[blob.digest] = read_links(self.document(blob), f"{self.where}: {blob.digest}").subject
             except ContentError:
-                return ""  # about nobody knows what, but no image
+                return ""  # unreadable: a referrer of an unknown subject
         return self._subjects[blob.digest]
 
     # Removing
@@ -181,7 +183,7 @@ class LayoutStore(Store):
         try:
             if path.stat().st_mtime >= before:
                 return False
-            # Somebody may touch it between the look and the removal: it is put aside, and looked at again.
+            # Somebody may touch the blob after this check: move it aside, and check again.
             aside.parent.mkdir(exist_ok=True)
             path.rename(aside)
             if aside.stat().st_mtime >= before:

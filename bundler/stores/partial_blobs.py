@@ -1,8 +1,8 @@
 """The bytes of a blob as they come → a file under its final name, complete and right.
 
-* What has arrived stays in a part, and the next attempt, in this process or another, goes on where it ends.
-* A part belongs to whoever holds a lock on it: of two processes one receives, and the other finds the blob there.
-* Wrong bytes behind a part of unknown origin are received once more from zero; then it is an error.
+* The bytes so far stay in a part, and the next attempt, in this process or another, resumes there.
+* A part belongs to the process that holds a lock on it; another process waits, and then finds the blob complete.
+* If a resumed blob is wrong, it is received once more from the start. Wrong bytes are then an error.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def receive(blob: Blob, part: Path, final: Path, read: Reader) -> None:
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         final.parent.mkdir(parents=True, exist_ok=True)
-        with _held(part, final) as own:
+        with _hold(part, final) as own:
             if own is not None:
                 _complete(blob, own, read)
                 own.replace(final)
@@ -42,8 +42,8 @@ def receive(blob: Blob, part: Path, final: Path, read: Reader) -> None:
 
 
 @contextlib.contextmanager
-def _held(part: Path, final: Path) -> Iterator[Path | None]:
-    """Give *part* to one alone, or None when *final* has come to be there; without locks, a part of one's own."""
+def _hold(part: Path, final: Path) -> Iterator[Path | None]:
+    """Lock *part* and yield it, or None as soon as *final* exists; without locks, yield a private part."""
     lock: int | None = None
     while lock is None:
         if final.exists():
@@ -93,11 +93,11 @@ def _complete(blob: Blob, part: Path, read: Reader) -> None:
             for chunk in verified_chunks(blob, read(0), str(part)):
                 file.write(chunk)
         file.flush()
-        os.fsync(file.fileno())  # what has its final name is there after a crash as well
+        os.fsync(file.fileno())  # a blob under its final name survives a crash
 
 
 def _resume(blob: Blob, file: BufferedRandom, read: Reader, where: str) -> bool:
-    """Go on with what *file* has; tell whether it then is the blob."""
+    """Receive what *file* lacks; return whether it then is the blob."""
     digest = hashlib.sha256()
     size = 0
     while size <= blob.size and (chunk := file.read(CHUNK)):

@@ -1,9 +1,9 @@
 """A bundle in a store → an artifact on disk: a ``.pyz``, a packed directory or a tree.
 
-* Blobs arrive in ``.NAME.pull`` beside the artifact, a store of its own. A pull that was interrupted goes on there, in
-  the middle of a blob as well; one that has succeeded removes it.
-* What the artifact to be replaced has already is taken from there, and does not travel.
-* The artifact is written under a private name, verified there byte by byte, and only then gets its own.
+* Blobs arrive in ``.NAME.pull`` beside the artifact, a store of its own. An interrupted pull is resumed there, even
+  in the middle of a blob; a successful one removes it.
+* Blobs that the artifact to be replaced already has are copied from it, and do not travel.
+* The artifact is written under a private name, verified there byte by byte, and only then renamed to its final one.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def pull(
 ) -> Pulled:
     """Write the bundle *name* of *source*, which must meet *demands*, to *out*; its signatures come along.
 
-    Raise a ``BundleError`` if anything is wrong; *out* then is what it was. What has arrived is kept for the next pull,
-    unless it is wrong.
+    Raise a ``BundleError`` if anything is wrong; *out* is then unchanged. The blobs that have arrived are kept for the
+    next pull, unless they are wrong.
     """
     out = out.absolute()
     check_output(out, form=form, force=force)
@@ -84,7 +84,7 @@ def pull(
         demands = demands._replace(expect=name)
     staging = staging_of(out)
     signed_by: str | None = None
-    with _held(staging) as arrivals, contextlib.ExitStack() as stack:
+    with _hold(staging) as arrivals, contextlib.ExitStack() as stack:
         if force and os.path.lexists(out):
             arrivals.take_from(stack, out)
         copied = copy(source, name, arrivals, DEFAULT_NAME, expect=demands.expect, options=options, reporter=reporter)
@@ -127,14 +127,14 @@ def staging_of(out: Path) -> Path:
 
 
 class _Arrivals(LayoutStore):
-    """Where blobs arrive; it takes them from *near*, bundles that are here already, before it lets them travel."""
+    """The store in which blobs arrive; it adopts those that local bundles have already."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._near: list[BundleStore] = []
 
     def take_from(self, stack: contextlib.ExitStack, path: Path) -> None:
-        """Take blobs from the bundle at *path*, if it has any, until *stack* ends."""
+        """Adopt blobs from the bundle at *path*, if there is one, until *stack* ends."""
         with contextlib.suppress(BundleError):
             self._near.append(stack.enter_context(BundleStore(path)))
 
@@ -148,8 +148,8 @@ class _Arrivals(LayoutStore):
 
 
 @contextlib.contextmanager
-def _held(root: Path) -> Iterator[_Arrivals]:
-    """Give the store at *root* to this process alone; an empty one is removed when it ends."""
+def _hold(root: Path) -> Iterator[_Arrivals]:
+    """Lock the store at *root* and yield it; remove it at the end if it is empty."""
     lock = None
     try:
         root.mkdir(exist_ok=True)
@@ -159,10 +159,10 @@ def _held(root: Path) -> Iterator[_Arrivals]:
             raise BundleError(root, f"cannot be written: {error.strerror}") from error
     else:
         if lock is None or not root.exists():
-            raise BundleError(root, "is being pulled into by another process", hint="wait until it has ended")
+            raise BundleError(root, "another process is pulling into it", hint="wait until it has ended")
     try:
         with contextlib.suppress(FileNotFoundError):
-            (root / "index.json").unlink()  # of the last attempt; its blobs are all that counts
+            (root / "index.json").unlink()  # left by the last attempt, of which only the blobs are used
         yield _Arrivals(root)
     finally:
         with contextlib.suppress(OSError):
@@ -199,7 +199,7 @@ def _signatures(arrivals: LayoutStore, digest: str) -> list[bytes]:
         for blob in links.blobs:
             if blob.media_type == BUNDLE_TYPE and blob.size <= MAX_SIGNATURE:
                 data = arrivals.path(blob.digest).read_bytes()
-                with contextlib.suppress(ContentError):  # anyone may have put it there: it counts for nothing
+                with contextlib.suppress(ContentError):  # anybody may push an invalid one: it is left out
                     parse_signature(data, digest, referrer.digest)
                     found.append(data)
     return found[:MAX_SIGNATURES]

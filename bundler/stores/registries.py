@@ -1,12 +1,12 @@
 """A repository of a registry as a store: the OCI distribution protocol, version 1.1.
 
-* ``oci://registry/repository:tag`` or ``…@sha256:…``. A registry on this machine is spoken to without TLS, as docker
-  and podman do; ``oci+http://`` does so for any other, which is to be inside a network that one trusts.
-* A small blob goes in one request. A large one goes as a stream that is gone on with where the registry says it
-  broke; the registry compares the digest at the end, and so do we.
+* ``oci://registry/repository:tag`` or ``…@sha256:…``. A registry on this machine is used without TLS, as docker and
+  podman do; ``oci+http://`` does so for any other, which should be inside a trusted network.
+* A small blob goes in one request. A large one is streamed, and resumed at the offset that the registry reports. Both
+  sides compare the digest at the end.
 * A blob that another repository of the same registry has is mounted from there.
-* Referrers are asked for by the API, else by the tag that the specification has for registries without it.
-* What nobody needs, a registry removes itself.
+* Referrers are listed by the referrers API or, on registries without it, by the fallback tag of the specification.
+* Nothing is removed: a registry collects its garbage itself.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def open_registry(url: str, environ: Mapping[str, str]) -> tuple[RegistryStore, 
     path, name = parts.path.strip("/"), DEFAULT_NAME
     if "@" in path:
         path, _, name = path.partition("@")
-        path = path.partition(":")[0]  # a tag beside a digest is a remark
+        path = path.partition(":")[0]  # a tag in front of a digest is ignored
     elif ":" in path:
         path, _, name = path.partition(":")
     registry = parts.netloc
@@ -75,7 +75,7 @@ def open_registry(url: str, environ: Mapping[str, str]) -> tuple[RegistryStore, 
 
 @dataclass(slots=True)
 class _Upload:
-    """A blob on its way: where it goes, and the hash of its first *hashed* bytes."""
+    """A blob being uploaded: the URL to send to, and the hash of its first *hashed* bytes."""
 
     location: str
     hasher: Any = field(default_factory=hashlib.sha256)
@@ -152,11 +152,11 @@ class RegistryStore(Store):
     def _write_small(self, blob: Blob, read: Reader) -> None:
         """Send a blob in one request."""
         upload = self._begin(blob)
-        data = b"".join(self._hashed(blob, read, upload, 0))
+        data = b"".join(self._hash_chunks(blob, read, upload, 0))
         self._finish(blob, upload, data)
 
     def _write_large(self, blob: Blob, read: Reader) -> None:
-        """Send a blob as a stream, from where an earlier attempt broke."""
+        """Send a blob as a stream, resuming an earlier attempt."""
         upload, offset = self._resume(blob)
         if offset < blob.size:
             headers = {**_BINARY, "Content-Length": str(blob.size - offset)}
@@ -167,16 +167,16 @@ class RegistryStore(Store):
                 upload.location,
                 scope=self._push,
                 headers=headers,
-                body=lambda: self._hashed(blob, read, upload, offset),
+                body=lambda: self._hash_chunks(blob, read, upload, offset),
                 ok=(202, 404, 416),
             )
-            if answer.status != 202:  # noqa: PLR2004 - the number is the word
+            if answer.status != 202:  # noqa: PLR2004 - an HTTP status
                 self._forget(blob)
                 raise TransientError("the registry has lost the upload")
             upload.location = _location(answer.headers, answer.url)
         self._finish(blob, upload, b"")
 
-    def _hashed(self, blob: Blob, read: Reader, upload: _Upload, offset: int) -> Iterator[bytes]:
+    def _hash_chunks(self, blob: Blob, read: Reader, upload: _Upload, offset: int) -> Iterator[bytes]:
         """Yield the bytes of *blob* from *offset* on, the last of them only if all of them are right."""
         last = b""
         try:
@@ -210,7 +210,7 @@ class RegistryStore(Store):
             if answer.status != _NOT_FOUND and match:
                 upload.location = _location(answer.headers, answer.url)
                 there = int(match[1]) + 1
-                # "0-0" is said of one byte and of none.
+                # Registries report "0-0" for one byte and for none.
                 there = 0 if there == 1 else there
                 if there <= upload.hashed:
                     return upload, there
@@ -230,7 +230,7 @@ class RegistryStore(Store):
             self._uploads.pop(blob.digest, None)
 
     def _abort(self, blob: Blob, upload: _Upload) -> None:
-        """Tell the registry, if it can be told, that an upload is not to be finished."""
+        """Cancel an upload, if the registry can be reached."""
         self._forget(blob)
         with contextlib.suppress(BundleError, TransientError):
             self._client.ask("DELETE", upload.location, scope=self._push, ok=(202, 204, 404, 405))
@@ -244,7 +244,7 @@ class RegistryStore(Store):
         self._forget(blob)
         if answer.status == _NOT_FOUND:
             raise TransientError("the registry has lost the upload")
-        if answer.status == 400:  # noqa: PLR2004 - the number is the word
+        if answer.status == 400:  # noqa: PLR2004 - an HTTP status
             raise TransientError("the registry has received other bytes than were sent")
 
     def adopt(self, blob: Blob, source: Store) -> bool:
@@ -284,7 +284,7 @@ class RegistryStore(Store):
         return names
 
     def _pages(self, url: str) -> Iterator[bytes]:
-        """Yield the answer of *url*, and of what it says comes next; nothing if it is not there."""
+        """Yield the answer of *url* and the pages that follow it by ``Link``; nothing if it does not exist."""
         for _ in range(_MAX_PAGES):
             answer = self._client.ask("GET", url, scope=self._pull, headers={"Accept": "*/*"}, ok=(200, 404))
             if answer.status == _NOT_FOUND:
@@ -330,9 +330,9 @@ class RegistryStore(Store):
                 "manifests": [blob.to_json() for blob in [*known, referrer]],
             }
             data = to_json(index)
-            # Another client may replace it at the same time: hence the look at it afterwards.
+            # Another client may replace the index at the same time: read it again afterwards.
             self._put_manifest(digest.replace(":", "-"), Blob.of(data, INDEX_TYPE), data)
-        raise BundleError(self.where, "does not keep what refers to an image", got=referrer.digest)
+        raise BundleError(self.where, "does not keep a new entry in the index of referrers", got=referrer.digest)
 
     # Removing
 
@@ -351,11 +351,11 @@ class RegistryStore(Store):
 
 
 def _location(headers: Mapping[str, str], url: str) -> str:
-    """Return where an answer of *url* says that the upload goes on."""
+    """Return the URL to upload to, from the *headers* of an answer of *url*."""
     location = headers.get("Location")
     if not location:
-        raise BundleError(redacted(url), "does not say where to upload to", hint="is it the address of a registry?")
+        raise BundleError(redacted(url), "does not return a URL to upload to", hint="is it the address of a registry?")
     joined = urljoin(url, location)
     if urlsplit(joined).scheme not in ("https", urlsplit(url).scheme):
-        raise BundleError(redacted(url), "leads to a place that is not encrypted", got=redacted(joined))
+        raise BundleError(redacted(url), "returns a URL that is not encrypted to upload to", got=redacted(joined))
     return joined

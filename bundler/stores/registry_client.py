@@ -26,8 +26,8 @@ from bundler.fetching.http_transport import (
     REDIRECTS,
     Transport,
     check_transient,
-    classified,
-    redirected,
+    redirect_target,
+    translate_error,
 )
 from bundler.fetching.index_options import IndexOptions, redacted, redacted_text
 from bundler.fetching.retries import TransientError
@@ -85,7 +85,7 @@ class Client:
         self._authorizations = _Authorizations()
 
     def end(self) -> None:
-        """End all connections and let there be no new ones."""
+        """Shut down all connections and refuse new ones."""
         self._sockets.end()
 
     def close(self) -> None:
@@ -106,8 +106,8 @@ class Client:
     ) -> Answer:
         """Return the answer of *url*, a path of the registry or absolute, whose status is one of *ok*.
 
-        Raise ``TransientError`` for what may pass and ``BundleError`` for any other status. A *body* is called for its
-        bytes each time it is sent; then the *headers* have its Content-Length.
+        Raise ``TransientError`` for a status worth a retry, else ``BundleError``. A *body* that is a function is called
+        for the bytes each time it is sent; then the *headers* have its Content-Length.
         """
         with self._transport() as transport:
             response = self._send(transport, method, self._absolute(url), scope, headers or {}, body)
@@ -115,11 +115,13 @@ class Client:
                 self._check(response, url, ok)
                 data = b"" if method == "HEAD" else response.read(limit + 1)
             except HTTPError as error:
-                raise classified(error, self._absolute(url)) from None
+                raise translate_error(error, self._absolute(url)) from None
             finally:
-                self._done(response)
+                self._release(response)
             if len(data) > limit:
-                raise BundleError(redacted(self._absolute(url)), "answers too much", want=f"at most {limit} bytes")
+                raise BundleError(
+                    redacted(self._absolute(url)), "the answer is too large", want=f"at most {limit} bytes"
+                )
             return Answer(status=response.status, headers=response.headers, body=data, url=self._absolute(url))
 
     def stream(
@@ -130,7 +132,7 @@ class Client:
         if offset:
             headers["Range"] = f"bytes={offset}-"
         with self._transport() as transport:
-            response = self._followed(transport, self._absolute(url), scope, headers)
+            response = self._get(transport, self._absolute(url), scope, headers)
             try:
                 self._check(response, url, ok)
                 yield response.status, self._chunks(response, url, 0 if response.status == 206 else offset)  # noqa: PLR2004
@@ -145,15 +147,15 @@ class Client:
                     yield chunk[skip:] if skip else chunk
                 skip = max(0, skip - len(chunk))
         except HTTPError as error:
-            raise classified(error, self._absolute(url)) from None
+            raise translate_error(error, self._absolute(url)) from None
         except OSError as error:
             raise TransientError(f"the connection broke: {error.strerror or type(error).__name__}") from None
 
-    # Below
+    # Requests
 
     @contextlib.contextmanager
     def _transport(self) -> Iterator[Transport]:
-        """Give a transport to one thread."""
+        """Lend a transport to one thread."""
         with self._lock:
             transport = self._free.pop() if self._free else None
         if transport is None:
@@ -178,7 +180,7 @@ class Client:
         headers: Mapping[str, str],
         body: bytes | Callable[[], Iterable[bytes]] | None = None,
     ) -> BaseHTTPResponse:
-        """Return the response to a request that is authorized, if this is the registry."""
+        """Return the response to a request, which is authorized only if it goes to the registry itself."""
 
         def send(authorization: str | None) -> BaseHTTPResponse:
             extra = {"Authorization": authorization} if authorization else {}
@@ -200,11 +202,11 @@ class Client:
                         break
                     self._authorizations.by_scope[scope] = wanted
                 known = self._authorizations.by_scope[scope]
-            self._done(response)
+            self._release(response)
             response = send(known)
         return response
 
-    def _followed(self, transport: Transport, url: str, scope: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
+    def _get(self, transport: Transport, url: str, scope: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
         """Return the response to a GET, after redirects."""
         where = url
         for _ in range(MAX_REDIRECTS + 1):
@@ -212,12 +214,12 @@ class Client:
             target = response.headers.get("Location")
             if response.status not in REDIRECTS or not target:
                 return response
-            self._done(response)
-            where = redirected(where, target)
+            self._release(response)
+            where = redirect_target(where, target)
         raise BundleError(redacted(url), "redirects without end", want=f"at most {MAX_REDIRECTS} redirects")
 
-    def _done(self, response: BaseHTTPResponse) -> None:
-        """Give the connection back, or close it where there is more to come than is worth reading."""
+    def _release(self, response: BaseHTTPResponse) -> None:
+        """Return the connection to the pool, or close it if more than one chunk of the body is unread."""
         with contextlib.suppress(HTTPError, OSError):
             if int(response.headers.get("Content-Length", CHUNK + 1)) <= CHUNK:
                 response.drain_conn()
@@ -235,12 +237,12 @@ class Client:
             got = f"{got}, {reason}"
         if response.status in (401, 403):
             who = "with the login that was found" if self._login else "without a login"
-            hint = f"log in with docker login or skopeo login {self._registry}, or look at what the login allows"
+            hint = f"log in with docker login or skopeo login {self._registry}, or check the permissions of the login"
             raise BundleError(where, f"access is refused, {who}", got=got, hint=hint)
         raise BundleError(where, "the registry refuses the request", got=got)
 
     def _reason(self, response: BaseHTTPResponse) -> str | None:
-        """Return what the registry says is wrong, as far as it can be shown: it may repeat what it was sent."""
+        """Return the registry's error message, without the secrets that it may repeat."""
         try:
             first = json.loads(response.read(CHUNK))["errors"][0]
             text = f"{first['code']}: {first.get('message', '')}"
@@ -261,7 +263,7 @@ class Client:
     # Authorization
 
     def _authorize(self, transport: Transport, challenge: str, scope: str) -> str | None:
-        """Return the Authorization header that *challenge* wants; None if there is none to give."""
+        """Return the Authorization header that *challenge* wants; None if there is no login."""
         if not self._login_known:
             self._login = self._own or find_login(self._registry, self._repository, self._environ)
             self._login_known = True
@@ -271,7 +273,9 @@ class Client:
         parameters = offered["bearer"]
         realm = parameters.get("realm", "")
         if urlsplit(realm).scheme not in ("https", urlsplit(self.base).scheme):
-            raise BundleError(redacted(self.base), "wants credentials to be sent unencrypted", got=redacted(realm))
+            raise BundleError(
+                redacted(self.base), "asks for credentials over an unencrypted connection", got=redacted(realm)
+            )
         return f"Bearer {self._fetch_token(transport, realm, parameters.get('service'), scope)}"
 
     def _fetch_token(self, transport: Transport, realm: str, service: str | None, scope: str) -> str:
@@ -290,11 +294,11 @@ class Client:
             answer = json.loads(response.read(_MAX_ANSWER))
             token = answer.get("token") or answer.get("access_token")
         except HTTPError as error:
-            raise classified(error, realm) from None
+            raise translate_error(error, realm) from None
         except (ValueError, AttributeError):
             token = None
         finally:
-            self._done(response)
+            self._release(response)
         if not isinstance(token, str) or not token.isprintable():
             raise BundleError(redacted(realm), "does not give a token", hint="is it the address of a registry?")
         return token

@@ -141,18 +141,20 @@ def _ask_helper(helper: str, server: str, environ: Mapping[str, str]) -> Login |
         )
     except FileNotFoundError:
         hint = "install it, or log in again without it"
-        raise BundleError(program, "is not there, but the docker configuration names it", hint=hint) from None
+        raise BundleError(program, "is not installed, but the docker configuration names it", hint=hint) from None
     except (OSError, subprocess.TimeoutExpired):
-        raise BundleError(program, "does not work", hint=f"try: echo {server} | {program} get") from None
+        raise BundleError(
+            program, "cannot be run, or does not answer", hint=f"try: echo {server} | {program} get"
+        ) from None
     if answer.returncode != 0:
-        # The one message of helpers that means that they work and know nothing.
+        # With this message, helpers that work say that they have no login for the server.
         if "credentials not found" in answer.stdout + answer.stderr:
             return None
         hint = f"try: echo {server} | {program} get"
-        raise BundleError(program, "does not work", got=f"exit code {answer.returncode}", hint=hint)
+        raise BundleError(program, "failed", got=f"exit code {answer.returncode}", hint=hint)
     try:
         found = json.loads(answer.stdout)
         user, secret = str(found["Username"]), str(found["Secret"])
     except (ValueError, KeyError, TypeError):
-        raise BundleError(program, "does not give a login", want="JSON with Username and Secret") from None
+        raise BundleError(program, "returned no login", want="JSON with Username and Secret") from None
     return IdentityToken(secret) if user == _TOKEN_USER else Login(user, secret)

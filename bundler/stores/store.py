@@ -1,8 +1,8 @@
 """What every store can do, whatever its medium: keep blobs by digest, and names for some of them.
 
-* A blob appears complete and right, or not at all; what is there stays what it is.
-* A name is set when everything it leads to is there, so whoever sees the name can read all of it.
-* A failure that may pass is a ``TransientError``, which ``bundler.stores.copying`` tries again; all others are
+* A blob appears complete and verified, or not at all, and never changes.
+* A name is written last, after every blob that it leads to: whoever sees the name can read all of them.
+* A failure that a retry may overcome is a ``TransientError``, which ``bundler.stores.copying`` retries; all others are
   ``BundleError``s. None of them shows credentials.
 * Methods may be called from several threads at once. ``tests/stores/test_conformance.py`` is the contract.
 """
@@ -57,7 +57,7 @@ class Store(ABC):
         """Keep *blob*, whose bytes *read* gives; raise ``ContentError``, and keep nothing, if they are not its own."""
 
     def adopt(self, blob: Blob, source: Store) -> bool:
-        """Take *blob* over from *source* without moving its bytes, where that can be done; tell whether it was."""
+        """Take *blob* over from *source* without transferring its bytes, if possible; tell whether it was."""
         return False
 
     # Names
@@ -68,7 +68,7 @@ class Store(ABC):
 
     @abstractmethod
     def set_name(self, name: str, manifest: Blob, data: bytes) -> None:
-        """Let *name* lead to *manifest*, whose bytes are *data*; all that it names is here already."""
+        """Let *name* lead to *manifest*, whose bytes are *data*; every blob that it names is here already."""
 
     @abstractmethod
     def names(self) -> list[str]:
@@ -76,17 +76,17 @@ class Store(ABC):
 
     @abstractmethod
     def remove_name(self, name: str) -> bool:
-        """Let *name* lead nowhere; tell whether it was there."""
+        """Remove *name*; tell whether it was there."""
 
     # Referrers: manifests whose ``subject`` is another one, such as signatures
 
     @abstractmethod
     def referrers(self, digest: str) -> list[Blob]:
-        """Return the manifests that are said to be about *digest*."""
+        """Return the manifests whose subject is said to be *digest*."""
 
     @abstractmethod
     def add_referrer(self, digest: str, referrer: Blob) -> None:
-        """Note that *referrer*, which is here already, is about *digest*."""
+        """Note that *referrer*, which is here already, has the subject *digest*."""
 
     # Removing
 
@@ -100,18 +100,18 @@ class Store(ABC):
 
     @abstractmethod
     def remove_referrers(self, digest: str) -> None:
-        """Forget what is about *digest*, which is to be removed."""
+        """Forget the referrers of *digest*, which is to be removed."""
 
     def remove_parts(self, *, before: float) -> None:  # noqa: B027 - few media have any
-        """Remove what was begun to be received, and nobody has gone on with since *before*."""
+        """Remove partial blobs that nobody has written to since *before*."""
 
     # Ending
 
     def end(self) -> None:  # noqa: B027 - few media need it
-        """Break off what other threads are doing here."""
+        """Cancel the operations of other threads on this store."""
 
     def close(self) -> None:  # noqa: B027 - few media need it
-        """Give back what is held open."""
+        """Close connections and files."""
 
     def __enter__(self) -> Self:
         return self

@@ -49,7 +49,7 @@ def open_store(url: str, environ: Mapping[str, str]) -> tuple[Store, str]:
         base, question, query = url.partition("?")
         base, name = _split(base)
         return open_objects(base + question + query, environ), name
-    raise UsageError("URL", "is of a kind that is not known", got=redacted(url), want=MEDIA)
+    raise UsageError("URL", "has an unknown scheme", got=redacted(url), want=MEDIA)
 
 
 def _path_of(url: str) -> str:
@@ -63,7 +63,7 @@ def _open_path(text: str) -> tuple[Store, str]:
     from bundler.stores.bundle_files import BundleStore  # noqa: PLC0415
     from bundler.stores.oci_layouts import LayoutStore  # noqa: PLC0415
 
-    # A path that is there is what it is, colon or not.
+    # An existing path is taken whole, even if it has a colon.
     path, name = (text, DEFAULT_NAME) if Path(text).exists() else _split(text)
     root = Path(path)
     if root.is_file() or (root / "__main__.py").exists() or (root / ".bundle").is_dir():

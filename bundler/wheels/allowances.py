@@ -1,7 +1,7 @@
 """What is refused unless somebody allows it: each case is named by the sha256 of its file or wheel.
 
 * ``--allow sha256:…`` allows exactly one file or wheel, in exactly these bytes.
-* What was allowed, and what was known by its contents, is listed in the index for whoever inspects the bundle.
+* The index of the bundle lists what was allowed, and what was known by its contents: ``bundle inspect`` shows it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DIGEST = re.compile("(?:sha256:)?([0-9a-f]{64})", re.ASCII)
 
 
 def parse_allowed(texts: Iterable[str]) -> frozenset[str]:
-    """Return the sha256s, in hex, that ``--allow`` names; raise ``UsageError`` for what is none."""
+    """Return the sha256s, in hex, that ``--allow`` names; raise ``UsageError`` for any other text."""
     found = set()
     for text in texts:
         match = _DIGEST.fullmatch(text)
@@ -35,7 +35,7 @@ def remedy(sha256: str) -> str:
 
 
 class Allowances:
-    """What is allowed, and what of it was needed so far."""
+    """What is allowed, and which of these allowances were needed so far."""
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         """Allow the files and wheels with these sha256s."""
@@ -55,5 +55,5 @@ class Allowances:
 
     @property
     def used(self) -> tuple[Allowance, ...]:
-        """What was needed."""
+        """The allowances that were needed."""
         return tuple(sorted(self._used))

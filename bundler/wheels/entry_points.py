@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
 _SHOWN = 400
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
-# Would stand before the interpreter itself on PATH. `pip` is a project with scripts of its own.
+# Such a script would shadow the interpreter on PATH. `pip` may be one: it is a project with scripts of its own.
 _RESERVED = re.compile(r"pythonw?[0-9.]*|activate|deactivate", re.ASCII | re.IGNORECASE)
 _OBJECT = re.compile(r"(?P<module>[\w.]+)\s*:\s*(?P<attr>[\w.]+)\s*(?:\[[\w\s.,-]*\])?")
 
 
 def parse_entry_points(text: str, where: str) -> dict[str, dict[str, str]]:
-    """Return group → name → value; raise ``ContentError`` for what cannot be read, or a script that cannot be one."""
+    """Return group → name → value; raise ``ContentError`` if *text* cannot be read or a script is invalid."""
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     try:
@@ -37,7 +37,7 @@ def parse_entry_points(text: str, where: str) -> dict[str, dict[str, str]]:
     groups = {group: dict(parser[group]) for group in parser.sections()}
     for group in SCRIPT_GROUPS:
         for name, value in groups.get(group, {}).items():
-            # What is made in bin/ obeys the rules for what is in the wheel: a .wh.x would delete a file, for example.
+            # A script obeys the rules for the names of files: one called .wh.x would delete a file, for example.
             if not _NAME.fullmatch(name) or fault_of_name(f"bin/{name}"):
                 raise ContentError(
                     f"{where}: {group}", "has a name that no script can have", got=ascii(name)[:_SHOWN], rule="A11"
@@ -46,7 +46,11 @@ def parse_entry_points(text: str, where: str) -> dict[str, dict[str, str]]:
                 raise ContentError(f"{where}: {group}", "has a script named like an interpreter", got=name, rule="A11")
             if _object_of(value) is None:
                 raise ContentError(
-                    f"{where}: {name}", "is not an object", got=ascii(value)[:_SHOWN], want="module:attr", rule="A11"
+                    f"{where}: {name}",
+                    "does not name an object",
+                    got=ascii(value)[:_SHOWN],
+                    want="module:attr",
+                    rule="A11",
                 )
     return groups
 

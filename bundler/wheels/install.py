@@ -5,7 +5,7 @@
 * A first line ``#!python`` of a shipped script becomes one that holds no path of any host.
 * A10: other schemes are refused, and files that would replace the interpreter's programs or the tree's own files,
   unless they are excluded.
-* A5: no two files of a wheel come to lie at one place, and none where another needs a directory.
+* A5: no two files of a wheel are installed at the same path, and none where another needs a directory.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SCRIPT_LINE = re.compile(rb"#!python[^\r\n]*\r?")
 
 @dataclass(frozen=True, slots=True)
 class TreeFile:
-    """A file to be: its path in the tree, size in bytes, sha256 in hex; its bytes are *data* or the *entry*'s."""
+    """A file to install: its path in the tree, size in bytes, sha256 in hex; its bytes are *data* or the *entry*'s."""
 
     path: str
     size: int
@@ -75,7 +75,7 @@ def chunks_of(wheel: Wheel, file: TreeFile) -> Iterable[bytes]:
 def _all_files(wheel: Wheel, exclude: Sequence[str]) -> Iterator[TreeFile]:
     replaced = {f"{wheel.dist_info}/{name}" for name in _REPLACED}
     scripts = scripts_of(wheel.entry_points)
-    # An entry point is the newer way to say the same as a shipped script of its name.
+    # The launcher of an entry point replaces a shipped script of the same name.
     made = {f"bin/{name}" for name in scripts}
     for entry in wheel.entries:
         if entry.path in replaced or entry.path.endswith(".pyc") or "__pycache__/" in entry.path:
@@ -132,7 +132,7 @@ def _as_is(entry: Entry, path: str) -> TreeFile:
 
 def _script(wheel: Wheel, entry: Entry, path: str) -> TreeFile:
     """Return a script whose first line, if it is ``#!python``, was made to look for Python on PATH."""
-    if entry.size > MAX_SCRIPT:  # a program: Python is not written in files like that
+    if entry.size > MAX_SCRIPT:  # a binary program: no Python script is as large
         return _as_is(entry, path)
     data = b"".join(wheel.chunks(entry))
     line = _SCRIPT_LINE.match(data)

@@ -37,7 +37,7 @@ class Row:
     size: int
 
 
-_UNUSABLE = Row("sha256", b"", 0)  # marks a path as listed; its fault is reported
+_UNUSABLE = Row("sha256", b"", 0)  # for a path with a faulty row: listed, its fault is reported
 
 
 def parse_record(

@@ -1,4 +1,4 @@
-"""The Requires-Dist lines of a wheel: refused where they are excessive, or depend on what nobody knows (rule A2)."""
+"""The Requires-Dist lines of a wheel: refused if excessive, or dependent on what is known only at boot (rule A2)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def check_requires_dist(wheel: Wheel, target: Target) -> None:
-    """Refuse a wheel that needs another one or not, according to what nobody knows before the bundle boots."""
+    """Refuse a wheel whose requirements are excessive, or depend on what is known only when the bundle boots."""
     for line in wheel.requires:
         if is_excessive(line):
             raise ContentError(wheel.filename, f"has a requirement that {EXCESSIVE}", got=f"{line[:80]}…", rule="A2")

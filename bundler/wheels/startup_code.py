@@ -3,7 +3,7 @@
 * A ``.pth`` file with an ``import`` line runs at every start of Python: a wheel with a right RECORD may still carry an
   attack there. Three are known by their contents: what setuptools writes for namespace packages, its own shim, and
   coloredlogs', which comes with onnxruntime and does nothing until a variable asks for it.
-* ``usercustomize.py`` and ``*.egg-link`` do the same by another way. ``sitecustomize.py`` and ``bundle_runtime`` are
+* ``usercustomize.py`` and ``*.egg-link`` have the same effect. ``sitecustomize.py`` and ``bundle_runtime`` are
   the bundle's own.
 * A bundle stands in front of the standard library, where an installed wheel stands behind it: a top-level module with
   a name of the standard library would replace it. So would one in a directory that a ``.pth`` file adds.

@@ -81,7 +81,7 @@ class Wheel:
     def open(cls, path: Path, pin: Pin, *, warn: Callable[[str], None], allowances: Allowances | None = None) -> Wheel:
         """Open the wheel at *path*, which must be that of *pin*; raise ``ContentError`` if it breaks a rule.
 
-        A RECORD that is wrong may be among *allowances*.
+        *allowances* may include a wrong RECORD.
         """
         archive = Archive.open(path, name=pin.filename)
         try:
@@ -130,7 +130,7 @@ class Wheel:
         return hasher.hexdigest()
 
     def _fault(self, what: str, *, got: object = None, want: object = None, rule: str = "A2") -> ContentError:
-        hint = "the wheel is not a valid one; ask its author for another, or choose another version"
+        hint = "the wheel is not a valid one; ask its author for a valid one, or choose another version"
         return ContentError(self.filename, what, got=got, want=want, hint=hint, rule=rule)
 
     def _check_present(self, path: str, rule: str) -> None:
@@ -146,7 +146,7 @@ class Wheel:
         except ValueError as error:  # InvalidWheelFilename, InvalidVersion, InvalidTag
             raise self._fault(f"has a file name that is not a wheel's: {error}") from None
         if (name, version) != (self.name, self.version):
-            raise self._fault("has the file name of another", want=f"{self.name} {self.version}")
+            raise self._fault("has the file name of another project or version", want=f"{self.name} {self.version}")
         return tags
 
     def _find_dist_info(self) -> str:
@@ -156,20 +156,29 @@ class Wheel:
             raise self._fault("does not have exactly one .dist-info", got=ascii(found) if found else "none")
         name, _, version = found[0].removesuffix(_DIST_INFO).rpartition("-")
         if not found[0].isascii() or canonicalize_name(name) != self.name or _version(version) != self.version:
-            raise self._fault("has the .dist-info of another", got=ascii(found[0]), want=f"{self.name} {self.version}")
+            raise self._fault(
+                "has the .dist-info of another project or version",
+                got=ascii(found[0]),
+                want=f"{self.name} {self.version}",
+            )
         return found[0]
 
     def _check_data(self) -> None:
         for path in self._archive.members:
             top, slash, _ = path.partition("/")
             if slash and top.lower().endswith(_DATA) and top + "/" != self.data_prefix:
-                raise self._fault("has a .data directory of another", got=top, want=self.data_prefix[:-1], rule="A10")
+                raise self._fault(
+                    "has a .data directory of another project or version",
+                    got=top,
+                    want=self.data_prefix[:-1],
+                    rule="A10",
+                )
 
     def _read_record(self, warn: Callable[[str], None], allowances: Allowances) -> dict[str, Row]:
         path = f"{self.dist_info}/RECORD"
         self._check_present(path, "A9")
         if allowances.permit("A9", self.filename, self.sha256):
-            warn(f"{self.filename}: its RECORD is not looked at, as was allowed [A9]")
+            warn(f"{self.filename}: its RECORD is ignored, as was allowed [A9]")
             return self._actual_rows()
         rows, warnings, faults = parse_record(
             b"".join(self._archive.chunks(self._archive.members[path])),
@@ -186,7 +195,7 @@ class Wheel:
         return rows
 
     def _actual_rows(self) -> dict[str, Row]:
-        """Return what RECORD should say: the wheel as a whole is what the lock names, by its sha256."""
+        """Return the rows that a right RECORD would have; the lock vouches for the wheel as a whole, by its sha256."""
         rows = {}
         for path, member in self._archive.members.items():
             if path not in {f"{self.dist_info}/{name}" for name in UNLISTED}:
@@ -221,7 +230,7 @@ class Wheel:
         wanted = ([self.name], [self.version])
         if ([canonicalize_name(name) for name in names], [_version(version) for version in versions]) != wanted:
             got = ascii(" ".join([*names, *versions]))[:_SHOWN]
-            raise self._fault("has METADATA of another", got=got, want=f"{self.name} {self.version}")
+            raise self._fault("has METADATA of another project or version", got=got, want=f"{self.name} {self.version}")
 
     def _check_wheel_file(
         self, headers: Mapping[str, list[str]], tags: frozenset[Tag], warn: Callable[[str], None]

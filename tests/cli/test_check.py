@@ -136,7 +136,7 @@ def test_a_baseline_of_another_python_is_refused(bundle, create):
     path, _ = create("lib==2.0")
     answer = bundle("check", path, "--baseline", sys.executable)
     assert answer.returncode == 2
-    assert "is what another Python has" in answer.stderr
+    assert "is the baseline of another Python" in answer.stderr
 
 
 @pytest.mark.parametrize("form", EACH_FORMAT)

@@ -74,12 +74,12 @@ OTHER = "sha256:" + "0" * 64
     ("arguments", "code", "message"),
     [
         (["push", "deps.pyz", "store", "--expect", OTHER], 4, "is another bundle than expected"),
-        (["push", "deps.pyz", "other.pyz"], 2, "is the name of a .pyz, and no store"),
+        (["push", "deps.pyz", "other.pyz"], 2, "is the name of a .pyz, not of a store"),
         (["push", "nothing.pyz", "store"], 1, "does not exist"),
         (["push", "deps.pyz", "store:a/b:c d"], 2, "is not a name"),
-        (["push", "deps.pyz", "ftp://host/x"], 2, "is of a kind that is not known"),
+        (["push", "deps.pyz", "ftp://host/x"], 2, "has an unknown scheme"),
         (["push", "full", "store"], 2, "is an unpacked tree"),
-        (["pull", "empty", "out.pyz"], 1, "is not there"),
+        (["pull", "empty", "out.pyz"], 1, "does not exist"),
         (["pull", "filled", "out.pyz", "--expect", OTHER], 4, "is another bundle than expected"),
         (["pull", "filled", "out.pyz", "--expect", "12"], 2, "is not a digest"),
         (["pull", "filled:v2", "out.pyz"], 1, "there are: latest"),
@@ -87,7 +87,7 @@ OTHER = "sha256:" + "0" * 64
         (["pull", "filled", "nowhere/out.pyz"], 1, "its directory does not exist"),
         (["pull", "filled", "deps.pyz"], 1, "exists already"),
         (["copy", "filled", "store", "--expect", OTHER], 4, "is another bundle than expected"),
-        (["copy", "filled", "deps.pyz"], 2, "is a bundle, and no store"),
+        (["copy", "filled", "deps.pyz"], 2, "is a bundle, not a store"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_leaves_nothing(arguments, code, message, digest, tmp_path):

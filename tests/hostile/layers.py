@@ -162,7 +162,7 @@ def _edited(at: int, data: bytes) -> tuple[bytes | Listed, ...]:
 
 EXTRA = tar_header("site-packages/evil.py", 5) + b"evil\n" + padding(5)
 NO_HEADER = "has a header that no bundle has"
-NOT_SO = "is in the tar, but not so in the index"
+NOT_SO = "differs between the tar and the index"
 
 TARS = {
     # Types.
@@ -281,8 +281,8 @@ TARS = {
     "a gap": TarCase((DIRECTORY, A, bytes(512), B, END), "something behind its end"),
     "padding that is not zero": TarCase((DIRECTORY, A._replace(behind=b"x" * 506), B, END), "behind a member"),
     "an end in the middle": TarCase((DIRECTORY, A, END, B, END), "something behind its end"),
-    "no end": TarCase((DIRECTORY, A, B), "ends before its end"),
-    "half an end": TarCase((DIRECTORY, A, B, bytes(512)), "ends before its end"),
+    "no end": TarCase((DIRECTORY, A, B), "ends too early"),
+    "half an end": TarCase((DIRECTORY, A, B, bytes(512)), "ends too early"),
     "one block of zeros more": TarCase((*PLAIN, bytes(512)), "something behind its end"),
     "a record of zeros, as tar writes it": TarCase((*PLAIN, bytes(10240)), "something behind its end"),
     "a tar behind the tar": TarCase((*PLAIN, EXTRA, END), "something behind its end"),

@@ -173,11 +173,13 @@ CASES = {
     "a script called Python": Case("A11", {"entry_points": SCRIPTS + "PYTHON3 = demo:main\n"}, "like an interpreter"),
     "a script called pythonw": Case("A11", {"entry_points": SCRIPTS + "pythonw = demo:main\n"}, "like an interpreter"),
     "a carriage return": Case("A11", {"entry_points": SCRIPTS + "x = demo:main\rimport evil\n"}, ""),
-    "a NUL": Case("A11", {"entry_points": SCRIPTS + "x = demo:main\0\n"}, "is not an object"),
-    "a backslash": Case("A11", {"entry_points": SCRIPTS + "x = demo:main\\\n"}, "is not an object"),
-    "a walrus": Case("A11", {"entry_points": SCRIPTS + "x = demo:(y:=1)\n"}, "is not an object"),
-    "a dunder import": Case("A11", {"entry_points": SCRIPTS + "x = demo:__import__('os')\n"}, "is not an object"),
-    "a relative module": Case("A11", {"entry_points": SCRIPTS + "x = .demo:main\n"}, "is not an object"),
+    "a NUL": Case("A11", {"entry_points": SCRIPTS + "x = demo:main\0\n"}, "does not name an object"),
+    "a backslash": Case("A11", {"entry_points": SCRIPTS + "x = demo:main\\\n"}, "does not name an object"),
+    "a walrus": Case("A11", {"entry_points": SCRIPTS + "x = demo:(y:=1)\n"}, "does not name an object"),
+    "a dunder import": Case(
+        "A11", {"entry_points": SCRIPTS + "x = demo:__import__('os')\n"}, "does not name an object"
+    ),
+    "a relative module": Case("A11", {"entry_points": SCRIPTS + "x = .demo:main\n"}, "does not name an object"),
     "a BOM": Case("A11", {"entry_points": "\ufeff" + SCRIPTS + "x = demo:main\n"}, "cannot be read"),
     # A12: by way of .data, where site would find them just the same.
     "startup code in purelib": Case(

@@ -202,7 +202,7 @@ def test_what_is_not_known_of_the_image_is_said_where_something_is_overridden(sh
     shelf("lib", "1.0", "2.0")
     over = {"server 1.0": None, "other 2.0": None, "lib 1.0": None}
     assert ask("lib>=2", over=over) == ("lib 2.0", "")
-    assert ask.warnings == ["image: not checked: other 2.0, server 1.0: its requirements are not said"]
+    assert ask.warnings == ["image: not checked: other 2.0, server 1.0: its requirements are not listed"]
     ask("lib", over=over)
     assert ask.warnings == []
 

@@ -162,4 +162,4 @@ def test_an_index_that_cannot_be_used_leaves_everything_unknown_and_says_so(ask)
 @pytest.mark.parametrize("data", [b"", b"no zip", b"PK\5\6" + 18 * b"\0"])
 def test_a_file_that_is_no_wheel_is_said(ask, publish, site, data):
     site.files[publish("server", "1.0", told=False)] = data
-    assert "cannot be had" in ask({"server 1.0": None})["server 1.0"]
+    assert "cannot be fetched" in ask({"server 1.0": None})["server 1.0"]

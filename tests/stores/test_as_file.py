@@ -113,7 +113,7 @@ def test_an_upload_that_broke_is_not_there_and_the_next_completes_it(digest, pla
     monkeypatch.setattr(Counting, "write", fail)
     with pytest.raises(KeyboardInterrupt):
         push_files(tmp_path / "deps.pyz", place, "deps.pyz", decode=decode)
-    with pytest.raises(BundleError, match="is not there"):
+    with pytest.raises(BundleError, match="does not exist, or is not complete"):
         pull_files(place, "deps.pyz", tmp_path / "out.pyz", decode=decode)
     monkeypatch.undo()
     push_files(tmp_path / "deps.pyz", place, "deps.pyz", decode=decode)
@@ -125,7 +125,7 @@ def test_another_file_under_the_name_stays(digest, place, tmp_path):
     push_files(tmp_path / "deps.pyz", place, "deps.pyz", decode=decode)
     before = contents_of(place.root)
     make_bundle(tmp_path / "other.pyz", 100)
-    with pytest.raises(BundleError, match="is there already, and another one"):
+    with pytest.raises(BundleError, match="exists already, with other contents"):
         push_files(tmp_path / "other.pyz", place, "deps.pyz", decode=decode)
     assert contents_of(place.root) == before
 
@@ -203,14 +203,18 @@ def test_the_commands_do_both(digest, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["push", "deps.pyz", "oci://host/team/deps:v1", "--as-file"], 2, "is of no place that keeps files"),
+        (["push", "deps.pyz", "oci://host/team/deps:v1", "--as-file"], 2, "names no place that keeps plain files"),
         (["push", "deps.pyz", "s3://bucket", "--as-file"], 2, "names no file"),
         (["push", "deps.pyz", "share/", "--as-file"], 2, "names no file"),
-        (["push", "packed", "share/packed", "--as-file"], 2, "is no single file and no wheelhouse"),
+        (["push", "packed", "share/packed", "--as-file"], 2, "is neither a file nor a wheelhouse"),
         (["push", "text.txt", "share/text.txt", "--as-file"], 3, "is not a complete bundle"),
-        (["pull", "share/none.pyz", "out.pyz", "--as-file"], 1, "is not there"),
+        (["pull", "share/none.pyz", "out.pyz", "--as-file"], 1, "does not exist, or is not complete"),
         (["pull", "share/v1.pyz", "deps.pyz", "--as-file"], 1, "exists already"),
-        (["pull", "share/v1.pyz", "x", "--as-file", "--format", "tree"], 2, "takes what is there as it is"),
+        (
+            ["pull", "share/v1.pyz", "x", "--as-file", "--format", "tree"],
+            2,
+            "takes the file as it is",
+        ),
         (["pull", "share/v1.pyz", "packed", "--as-file", "--force"], 1, "is no wheelhouse, and stays"),
     ],
 )

@@ -136,7 +136,7 @@ def test_another_digest_than_expected_is_refused_and_nothing_travels(source, sin
 
 def test_a_name_that_is_not_there_is_said_to_be_so_with_those_that_are(source, sink):
     make_image(10).put(source, "v1")
-    with pytest.raises(BundleError, match=r"memory:: v2: is not there\nhint: there are: v1"):
+    with pytest.raises(BundleError, match=r"memory:: v2: does not exist\nhint: there are: v1"):
         copy(source, "v2", sink, "v2", options=QUICK)
     assert find(source, "v1").size
 

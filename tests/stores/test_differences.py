@@ -111,6 +111,6 @@ def test_compression_alone_is_said_to_be_no_other_tree(tmp_path, cache):
 
 def test_what_is_no_bundle_is_said_to_be_none(two, tmp_path):
     answer = bundle("diff", "a.pyz", "nowhere", cwd=tmp_path)
-    assert (answer.returncode, "is not there" in answer.stderr) == (1, True)
+    assert (answer.returncode, "does not exist" in answer.stderr) == (1, True)
     (tmp_path / "text.txt").write_text("text")
     assert bundle("diff", "a.pyz", "text.txt", cwd=tmp_path).returncode == 3

@@ -254,9 +254,9 @@ def test_the_command_says_what_it_did(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nowhere"], 1, "is not there"),
+        (["nowhere"], 1, "does not exist"),
         (["store:v1"], 2, "names one bundle"),
-        (["a.pyz"], 2, "is a bundle, and no store"),
+        (["a.pyz"], 2, "is a bundle, not a store"),
         (["store", "--older-than", "-1"], 2, "is not a number of hours"),
     ],
 )

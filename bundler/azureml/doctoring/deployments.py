@@ -37,8 +37,8 @@ _PYTHON_OF_IMAGE = re.compile(r"-py(3[0-9]{1,2})\b", re.ASCII)
 class Deployment:
     """What is to be deployed.
 
-    *folder* is absolute and is what is uploaded; *entry_script* is relative to it. *settings* is None where nobody has
-    said them. *inside* tells that this is the container itself: nothing is going to be uploaded any more.
+    *folder* is absolute and is what is uploaded; *entry_script* is relative to it. *settings* is None if they
+    are not known. *inside* tells that this is the container itself: nothing is going to be uploaded any more.
     """
 
     folder: Path

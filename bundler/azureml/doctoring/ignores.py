@@ -119,13 +119,13 @@ def keeping(existing: str | None, bundle_name: str) -> str:
     marks = (f"# bundler keeps {bundle_name}:", f"# as far as here ({bundle_name})")
     lines = _without_marked((existing or "").splitlines(), marks)
     if any(line.strip() for line in lines):
-        lines = _opened_ancestors(lines, bundle_name.strip("/"), marks)
+        lines = _open_ancestors(lines, bundle_name.strip("/"), marks)
         # At the top for those that take the first match, at the end for those that take the last.
         lines = [marks[0], *keep, marks[1], *lines]
     return "\n".join([*lines, marks[0], *keep, marks[1]]) + "\n"
 
 
-def _opened_ancestors(lines: list[str], path: str, marks: tuple[str, str]) -> list[str]:
+def _open_ancestors(lines: list[str], path: str, marks: tuple[str, str]) -> list[str]:
     """Return *lines* such that git looks into the directories above *path*, and drops what else is in them.
 
     Where a line drops a directory, two lines behind it take the directory back and drop its members instead: for

@@ -1,7 +1,7 @@
 """``config.json`` and ``logging.json`` where the inference server looks for its own → what it will do with them.
 
 * It reads both from the app root and the directory of the entry script, before the entry script runs.
-* ``config.json`` must be a JSON object of its settings; keys that it does not know it only complains about.
+* ``config.json`` must be a JSON object of its settings; about unknown keys it only complains.
   ``logging.json`` must be a configuration for ``logging.config.dictConfig``.
 """
 
@@ -48,7 +48,7 @@ def check_server_files(deployment: Deployment) -> Iterator[Finding]:
     for directory in sorted({deployment.folder, deployment.entry_directory}):
         for name in NAMES:
             file = directory / name
-            # An empty config.json it passes over.
+            # The server ignores an empty config.json.
             if file.is_file() and (file.stat().st_size or name == "logging.json"):
                 yield from _check_file(file, deployment)
 

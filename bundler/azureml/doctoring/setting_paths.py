@@ -168,7 +168,7 @@ def _check_place(variable: str, value: str, deployment: Deployment) -> Iterator[
             severity="fails",
             path=variable,
             what=f"is {value}: {deployment.shown(path)} is not there",
-            why=f"it is relative to the directory of the entry script ({_named(deployment)}); {dies}",
+            why=f"it is relative to the directory of the entry script ({_entry_script_name(deployment)}); {dies}",
             type=_suggestion(variable, value, deployment),
         )
     elif not good:
@@ -190,7 +190,7 @@ def _fails(variable: str, what: str, why: str, remedy: str) -> Finding:
     return Finding(name="path-unusable", severity="fails", path=variable, what=what, why=why, type=remedy)
 
 
-def _named(deployment: Deployment) -> str:
+def _entry_script_name(deployment: Deployment) -> str:
     return deployment.shown(deployment.entry_directory) if deployment.entry_script else "not known here: --entry-script"
 
 

@@ -1,7 +1,7 @@
 """What an image has already → a baseline: its packages with their versions and, where known, their requirements.
 
-* Read are the output of ``pip freeze``, ``pip list --format=json`` and ``pip inspect``, and a live interpreter, which
-  is asked. Only the last two know requirements; ``baseline_requirements`` completes the others.
+* A baseline is read from the output of ``pip freeze``, ``pip list --format=json`` or ``pip inspect``, or from a live
+  interpreter. Only the last two know requirements; ``baseline_requirements`` completes the others.
 * Lenient, as these are no documents of ours, but never silent: what is not understood is a note, and a package whose
   version or requirements are not known is one that says so.
 """
@@ -49,7 +49,7 @@ _OPTION = re.compile(r"--?(?:i|f|index-url|extra-index-url|find-links|trusted-ho
 _SECTION = re.compile(r"\[(?P<extra>[^:\]]*):?(?P<marker>[^\]]*)\]")
 _PROGRAM = (b"\x7fELF", b"#!")
 _PATIENCE = 60
-NOT_SAID = "its requirements are not said"
+NOT_SAID = "its requirements are not listed"
 _HOW = "in the image, without the bundle: python -m pip inspect > baseline.json, or python -m pip freeze --all"
 
 
@@ -110,7 +110,7 @@ class Baseline:
         if self.python is not None and self.python.split(".")[:2] != target.python.split(".")[:2]:
             raise UsageError(
                 self.where,
-                "is what another Python has",
+                "is the baseline of another Python",
                 got=self.python,
                 want=target.python,
                 hint="name the target that the image has, or the baseline of the image that is the target",
@@ -221,7 +221,7 @@ def _read_line(line: str) -> Installed | None:
 
 
 def _no_version(place: str) -> str:
-    return f"its version is not said, only {redacted_text(place)}: pip list --format=freeze says it"
+    return f"its version is not listed, only {redacted_text(place)}: pip list --format=freeze says it"
 
 
 def _version_in(place: str) -> str | None:

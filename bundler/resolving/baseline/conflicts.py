@@ -7,8 +7,8 @@ image has is the image's. On that union:
   doing, and is left out.
 * *unmet*: one of the bundle, on a package that is not there or in a version that does not fit; or a package that was
   left out of the bundle because the image it was made for has it, and this one has not.
-* Whose version or requirements are not known is *unchecked*, with the reason: where nothing is overridden, nothing of
-  the image can break, and that does not matter.
+* A package whose version or requirements are not known is *unchecked*, with the reason. That matters only where
+  something is overridden: else nothing of the image can break.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ class Report:
 
     *same* are the packages that both have in one version, *provided* those that the bundle leaves to the image, *lost*
     those of them that this image lacks or has in another version. *pins* are, for each package that breaks something,
-    the versions that the image accepts. *checked* is of how many packages that stay of the image the requirements are
-    known.
+    the versions that the image accepts. *checked* is the number of packages that stay of the image and whose
+    requirements are known.
     """
 
     overrides: tuple[Override, ...]
@@ -165,7 +165,7 @@ def check(
         lost=tuple(_lost(provided, baseline, bundle)),
         unchecked=(*strange, *unknown),
         checked=sum(item.requires is not None for item in image.values() if item.name not in bundle),
-        pins=_accepted({conflict.demand.name for conflict in broken}, baseline, bundle, target),
+        pins=_accepted_versions({conflict.demand.name for conflict in broken}, baseline, bundle, target),
     )
 
 
@@ -279,10 +279,10 @@ def _bundled(distributions: Iterable[Distribution], strange: list[Unchecked]) ->
         yield Member(name=name, version=version, requires=requires, bundled=True)
 
 
-def _accepted(
+def _accepted_versions(
     names: AbstractSet[NormalizedName], baseline: Baseline, bundle: Mapping[NormalizedName, Member], target: Target
 ) -> dict[NormalizedName, SpecifierSet]:
-    """Return the versions of *names* that what stays of the image accepts, as far as it accepts its own."""
+    """Return the versions of *names* that what stays of the image accepts, apart from what it never accepted."""
     accepted = dict.fromkeys(sorted(names), SpecifierSet())
     for demand in demands([item for item in members(baseline).values() if item.name not in bundle], target):
         own = baseline.packages.get(demand.name)

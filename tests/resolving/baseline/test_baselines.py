@@ -151,7 +151,7 @@ def test_a_baseline_of_another_python_is_refused():
     }
     baseline = parse_baseline(json.dumps(document).encode(), "image")
     baseline.check_target(PRESETS["azureml-py38"])
-    with pytest.raises(UsageError, match=r"image: is what another Python has; got 3\.8\.1, want 3\.7\.16"):
+    with pytest.raises(UsageError, match=r"image: is the baseline of another Python; got 3\.8\.1, want 3\.7\.16"):
         baseline.check_target(PRESETS["azureml-py37"])
 
 

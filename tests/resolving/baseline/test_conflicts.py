@@ -86,7 +86,7 @@ def test_overrides_are_told_from_what_is_the_same():
 def test_what_is_not_known_is_said_where_something_is_overridden():
     installed = image({"server 1.0": None, "other 1.0": [], "a 1.0": []})
     report = check(bundle({"a 2.0": []}), installed, PY37)
-    assert [(item.name, item.reason) for item in report.unchecked] == [("server", "its requirements are not said")]
+    assert [(item.name, item.reason) for item in report.unchecked] == [("server", "its requirements are not listed")]
     assert (report.is_fine, report.checked) == (True, 1)
     nothing = check(bundle({"a 2.0": []}), image({"server 1.0": None, "a 1.0": None}), PY37)
     assert not nothing.has_conflict
