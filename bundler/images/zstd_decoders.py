@@ -96,6 +96,7 @@ def loadable_part(elf: bytes, where: str) -> bytes:
         file, end = None, 0
     if file is None or not end or (file.elfclass, file.little_endian) != (64, True):
         raise ContentError(where, "is not a 64-bit little-endian shared object")
-    file.header.update(e_shoff=0, e_shnum=0, e_shstrndx=0)  # no section headers
+    for field in ("e_shoff", "e_shnum", "e_shstrndx"):  # no section headers
+        file.header[field] = 0
     header: bytes = file.structs.Elf_Ehdr.build(file.header)
     return header + elf[len(header) : end]
