@@ -157,6 +157,8 @@ def _merge_layers(layers: tuple[BuiltLayer, ...]) -> tuple[Layer, ...]:
             owner, other = owners.setdefault(file.path.casefold(), (layer, file))
             if other is file:
                 files.append(file)
+            elif file.path == other.path and file.path.endswith(".pyc"):
+                pass  # of the same source: that was compared. Its bytes depend on what was compiled beside it.
             elif (other.path, other.sha256, other.executable) != (file.path, file.sha256, file.executable):
                 raise conflict(file.path, owner.owner_of(other.path), layer.owner_of(file.path))
         merged.append(Layer(layer.packed.diff_id, layer.packed.size, tuple(files)))

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bundler.layers.bytecode import Compiler
-    from bundler.locks import Pin
+    from bundler.pins import Pin
     from bundler.runtime.targets import Target
 
-LAYER_FORMAT = 6  # change it whenever the same wheels give other layers: cached ones are then not used
+LAYER_FORMAT = 7  # change it whenever the same wheels give other layers: cached ones are then not used
 BIG_WHEEL = 1 << 20
 GROUPS = 8
 

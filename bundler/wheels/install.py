@@ -5,6 +5,7 @@
 * A first line ``#!python`` of a shipped script becomes one that holds no path of any host.
 * A10: other schemes are refused, and files that would replace the interpreter's programs or the tree's own files,
   unless they are excluded.
+* A14: the ``__init__.py`` of a namespace package is the same from every wheel (``namespace_stubs``).
 * A5: no two files of a wheel are installed at the same path, and none where another needs a directory.
 """
 
@@ -21,6 +22,7 @@ from bundler.runtime.errors import ContentError
 from bundler.runtime.indexes import directories_of
 from bundler.runtime.sites import SITE_PACKAGES
 from bundler.wheels.entry_points import launcher, scripts_of
+from bundler.wheels.namespace_stubs import is_namespace_stub
 from bundler.wheels.records import record_text
 
 if TYPE_CHECKING:
@@ -32,9 +34,16 @@ __all__ = ["TreeFile", "chunks_of", "files_of", "record_text"]
 
 MAX_SCRIPT = 4 << 20
 _REPLACED = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED", "direct_url.json")
-_PROTECTED_SCRIPT = re.compile(r"bin/(python|pip|activate)")
+# Those of an interpreter and of a virtual environment; not what only begins like them.
+_PROTECTED_SCRIPT = re.compile(
+    r"bin/(?:pythonw?[0-9.]*t?(?:-config)?|pip[0-9.]*|(?:de)?activate(?:\.[a-z0-9]+)?|activate_this\.py)(?:\.exe)?"
+)
 _RESERVED_PLACES = (".bundle", SITE_PACKAGES)
 _SCRIPT_LINE = re.compile(rb"#!python[^\r\n]*\r?")
+
+
+_MAX_STUB = 4 << 10
+NAMESPACE_STUB = b"__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,12 @@ def _all_files(wheel: Wheel, exclude: Sequence[str]) -> Iterator[TreeFile]:
             continue
         if entry.path.startswith(wheel.data_prefix):
             _check_place(wheel, entry, path)
-        yield _script(wheel, entry, path) if is_script else _as_is(entry, path)
+        if is_script:
+            yield _script(wheel, entry, path)
+        elif namespace := _namespace_stub(wheel, entry, path):
+            yield namespace
+        else:
+            yield _as_is(entry, path)
     generated = [(f"{SITE_PACKAGES}/{wheel.dist_info}/INSTALLER", b"bundler\n", False)]
     generated += [(f"bin/{name}", launcher(value), True) for name, value in scripts.items()]
     for path, data, executable in generated:
@@ -119,7 +133,7 @@ def _check_place(wheel: Wheel, entry: Entry, path: str) -> None:
     where = f"{wheel.filename}: {entry.path}"
     hint = f"leave it out with --exclude '{path}'"
     lower = folded(path)
-    if _PROTECTED_SCRIPT.match(lower):
+    if _PROTECTED_SCRIPT.fullmatch(lower):
         raise ContentError(where, "would replace a program of the interpreter", got=path, hint=hint, rule="A10")
     from_root = entry.path.startswith(wheel.data_prefix + "data/")
     if from_root and lower.partition("/")[0] in _RESERVED_PLACES:
@@ -139,6 +153,18 @@ def _script(wheel: Wheel, entry: Entry, path: str) -> TreeFile:
     if line is None:
         return _as_is(entry, path)
     return _generated(path, b"#!/usr/bin/env python3" + data[line.end() :], executable=True)
+
+
+def _namespace_stub(wheel: Wheel, entry: Entry, path: str) -> TreeFile | None:
+    """Return the ``__init__.py`` of a namespace package in its one form; None if it is something else.
+
+    Several wheels bring the same one, which differs in line ends, comments and in how it says what it does. In a tree
+    all parts of the package lie in one directory, so that each form does the same.
+    """
+    small = path.endswith("/__init__.py") and 0 < entry.size <= _MAX_STUB
+    if not small or not is_namespace_stub(b"".join(wheel.chunks(entry))):
+        return None
+    return _generated(path, NAMESPACE_STUB, executable=False)
 
 
 def _generated(path: str, data: bytes, *, executable: bool) -> TreeFile:

@@ -111,11 +111,14 @@ def record_text(rows: Iterable[tuple[str, str, int]], dist_info: str) -> bytes:
     """Return the installed RECORD of *dist_info*, a directory name.
 
     *rows*: path in the tree, sha256 in hex, size in bytes; RECORD adds itself. Its own paths start at site-packages.
+    A ``.pyc`` is listed without hash and size, as pip does: its bytes are none of the wheel's.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     lines = [
-        (_from_site_packages(path), f"sha256={_base64(bytes.fromhex(sha256))}", str(size))
+        (_from_site_packages(path), "", "")
+        if path.endswith(".pyc")
+        else (_from_site_packages(path), f"sha256={_base64(bytes.fromhex(sha256))}", str(size))
         for path, sha256, size in rows
     ]
     lines.append((f"{dist_info}/RECORD", "", ""))

@@ -1,7 +1,7 @@
 """A wheel file and its pin → an open wheel whose every file is verified while it is read.
 
 * A2: file name, ``.dist-info``, METADATA and WHEEL agree on name, version and tags; there is one ``.dist-info``.
-  Published wheels differ in the platform of their tags (``linux_x86_64``, ``any``): that is worth a warning.
+  Published wheels differ in their tags: of the file name's everybody knows, so WHEEL's are worth a warning at most.
 * A9: RECORD lists exactly what is there; hashes are compared while the contents stream by, once.
 * A10: a ``.data`` directory is the wheel's own; its schemes are for ``install``.
 * A11: entry points are those of the specification.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from packaging.tags import Tag
 
-    from bundler.locks import Pin
+    from bundler.pins import Pin
 
 MAX_METADATA = 16 << 20
 MAX_TAGS = 10_000
@@ -247,13 +247,13 @@ class Wheel:
             inside = frozenset(tag for line in lines for tag in parse_tag(line))
         except ValueError as error:  # InvalidTag
             raise self._fault(f"has a Tag that is not understood: {error}") from None
-        if inside == tags:
-            return
         got, want = (", ".join(sorted(map(str, some))) or "none" for some in (inside, tags))
         what = "has other tags in WHEEL than in its file name"
-        if {(tag.interpreter, tag.abi) for tag in inside}.isdisjoint((tag.interpreter, tag.abi) for tag in tags):
+        if not inside:
             raise self._fault(what, got=got, want=want)
-        warn(printable(f"{self.filename}: {what}; got {got}, want {want} [A2]"))
+        # Index, resolver and lock agree on the file name. Another platform in WHEEL is common, and means nothing.
+        if {(tag.interpreter, tag.abi) for tag in inside}.isdisjoint((tag.interpreter, tag.abi) for tag in tags):
+            warn(printable(f"{self.filename}: {what}; got {got}, want {want} [A2]"))
 
     def _read_entry_points(self) -> dict[str, dict[str, str]]:
         path = f"{self.dist_info}/entry_points.txt"

@@ -164,6 +164,8 @@ REFUSED = {
     ("A10", "Python"): (f"{DATA}/scripts/PYTHON", "bin/PYTHON"),
     ("A10", "pip"): (f"{DATA}/scripts/pip3", "bin/pip3"),
     ("A10", "activate"): (f"{DATA}/scripts/activate.csh", "bin/activate.csh"),
+    ("A10", "python3.7m-config"): (f"{DATA}/scripts/python3.7-config", "bin/python3.7-config"),
+    ("A10", "activate_this"): (f"{DATA}/scripts/activate_this.py", "bin/activate_this.py"),
     ("A10", "python in data"): (f"{DATA}/data/bin/python", "bin/python"),
     ("A10", "the bundle's own"): (f"{DATA}/data/.bundle/tree.json", ".bundle/tree.json"),
     ("A10", "the bundle's own, case"): (f"{DATA}/data/.BUNDLE/tree.json", ".BUNDLE/tree.json"),
@@ -225,3 +227,11 @@ def test_no_accepted_path_leaves_the_tree_or_enters_what_is_ours(tmp_path_factor
         assert not path.casefold().startswith(".bundle")
     inside = {path for path in found if path.startswith("site-packages/")}
     assert not {path for path in inside if path.partition("/")[2].startswith(("../", "/"))}
+
+
+@pytest.mark.parametrize(
+    "name", ["activate-global-python-argcomplete", "python-argcomplete-check", "pipx", "pip-audit"]
+)
+def test_a10_a_script_that_only_begins_like_the_interpreters_is_installed(name, tmp_path):
+    wheel = make_wheel(tmp_path, files={f"{DATA}/scripts/{name}": b"#!python\n"})
+    assert f"bin/{name}" in install(wheel)

@@ -75,13 +75,19 @@ def test_accepts_what_the_specification_allows(options, tmp_path):
     assert read_all(make_wheel(tmp_path, **options))
 
 
-@pytest.mark.parametrize("tag", ["py3-none-linux_x86_64", "py3-none-any"])
-def test_a2_warns_of_another_platform_in_wheel(tag, tmp_path):
+@pytest.mark.parametrize(
+    ("tag", "warned"),
+    [
+        ("py3-none-linux_x86_64", False),  # lightgbm's, xgboost's: another platform means nothing
+        ("py3-none-any", False),
+        ("cp39-cp39-manylinux2014_x86_64", True),  # xgboost 1.6.2's
+    ],
+)
+def test_a2_other_tags_in_wheel_are_worth_a_warning_at_most(tag, warned, tmp_path):
     heard = []
     path = make_wheel(tmp_path, tag=tag, filename="demo-1.0-py2.py3-none-manylinux1_x86_64.whl")
     assert read_all(path, heard.append)
-    assert len(heard) == 1
-    assert "other tags in WHEEL" in heard[0]
+    assert ["other tags in WHEEL" in text for text in heard] == [True] * warned
 
 
 def test_a9_accepts_hex_that_matches_with_one_warning(tmp_path):
@@ -145,7 +151,6 @@ REFUSED = {
     ("A2", "no Wheel-Version"): (files(WHEEL=b"Tag: py3-none-any\n"), "Wheel-Version"),
     ("A2", "Wheel-Version 2"): (files(WHEEL=GOOD_WHEEL.replace(b"1.0", b"2.0")), "2.0"),
     ("A2", "two Wheel-Versions"): (files(WHEEL=b"Wheel-Version: 1.0\n" + GOOD_WHEEL), "Wheel-Version"),
-    ("A2", "other tags"): (files(WHEEL=GOOD_WHEEL.replace(b"py3", b"cp39")), "cp39-none-any"),
     ("A2", "no tags"): (files(WHEEL=b"Wheel-Version: 1.0\n"), "none"),
     ("A2", "half a tag"): (files(WHEEL=b"Wheel-Version: 1.0\nTag: py3-none\n"), "py3-none"),
     ("A9", "no RECORD"): ({"record": lambda _: None}, "RECORD"),

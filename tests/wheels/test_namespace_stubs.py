@@ -1,0 +1,41 @@
+"""Namespace packages of several wheels are one, however each wheel says it (rule A14)."""
+
+from __future__ import annotations
+
+import pytest
+
+from bundler.wheels.install import NAMESPACE_STUB
+from bundler.wheels.namespace_stubs import is_namespace_stub
+
+STUBS = {
+    "as it is written": NAMESPACE_STUB,
+    "opencensus, with CRLF": b"__path__ = __import__('pkgutil').extend_path(__path__, __name__)\r\n",
+    "double quotes": b'__path__ = __import__("pkgutil").extend_path(__path__, __name__)',
+    "azure": b"# Licence\n\n__path__ = __import__('pkgutil').extend_path(__path__, __name__)  # type: ignore\n",
+    "pkgutil, imported": b"from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n",
+    "setuptools": b"__import__('pkg_resources').declare_namespace(__name__)\n",
+    "either": b"try:\n    __import__('pkg_resources').declare_namespace(__name__)\nexcept ImportError:\n"
+    b"    from pkgutil import extend_path\n    __path__ = extend_path(__path__, __name__)\n",
+    "with a docstring": b'"""Namespace."""\n__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n',
+}
+OTHERS = {
+    "empty": b"",
+    "a comment": b"# nothing\n",
+    "a version besides": NAMESPACE_STUB + b"__version__ = '1.0'\n",
+    "an import besides": b"import os\n" + NAMESPACE_STUB,
+    "another path": b"__path__ = __import__('pkgutil').extend_path(__path__, 'os')\n",
+    "other code": b"__import__('pkg_resources').declare_namespace(print(1))\n",
+    "no Python": b"__path__ = = 1",
+    "a nul": b"\0",
+    "deep": b"(" * 4000,
+}
+
+
+@pytest.mark.parametrize("name", STUBS)
+def test_a_stub_is_known_by_what_it_does(name):
+    assert is_namespace_stub(STUBS[name])
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_does_anything_else_is_none(name):
+    assert not is_namespace_stub(OTHERS[name])
