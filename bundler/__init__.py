@@ -13,7 +13,8 @@ from bundler.version import __version__
 
 if TYPE_CHECKING:
     from bundler.create import Bundle, Options, create, lock
-    from bundler.locks import Lock, Pin
+    from bundler.locks import Lock
+    from bundler.pins import Pin
     from bundler.runtime.errors import BundleError
     from bundler.runtime.targets import Target
 

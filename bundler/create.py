@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bundler.building.builder import Builder, BuildPolicy
 from bundler.fetching.fetch import fetch
 from bundler.fetching.index_options import IndexOptions, index_options
 from bundler.images.carriers import Format, check_output, write_carrier
@@ -42,10 +43,14 @@ if TYPE_CHECKING:
     from bundler.layers.bytecode import Compiler
     from bundler.layers.layer_plans import LayerPlan
     from bundler.layers.packing import BuiltLayer, LayerCache
-    from bundler.locks import Lock, Pin
+    from bundler.locks import Lock
+    from bundler.pins import Pin
     from bundler.resolving.baseline.baselines import Baseline
     from bundler.runtime.targets import Target
     from bundler.stores.store import Store
+
+
+_MAX_DEPTH = 6  # of builds that builds need
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,7 @@ class Options:
 
     *serial* numbers the bundles that follow each other in one place, so that an old one can be refused; 0 is none.
     *layer_cache* is where other machines keep the layers that they have compressed, and where new ones go.
+    *build* says which sources may be built where there is no wheel; None: no source is even looked at.
     *indexes* is called when something has to be resolved or fetched, at most once: to ask pip for its configuration
     takes longer than to create a bundle from the cache.
     """
@@ -68,6 +74,7 @@ class Options:
     offline: bool = False
     layer_cache: Store | None = None
     serial: int = 0
+    build: BuildPolicy | None = field(default_factory=BuildPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +134,56 @@ def lock(
             offline=options.offline,
             reporter=reporter or Reporter(),
             baseline_constraints=baseline_constraints,
+            builder=builder_for(options, reporter or Reporter()),
         )
+
+
+def builder_for(options: Options, reporter: Reporter) -> Builder | None:
+    """Return what builds sources, as *options* say; None if they say that nothing is built."""
+    return None if options.build is None else _builder(options, options.target, options.build, reporter, depth=0)
+
+
+def _builder(options: Options, target: Target, policy: BuildPolicy, reporter: Reporter, depth: int) -> Builder:
+    def resolve_requirements(requirements: Sequence[str], target: Target, depth: int) -> Lock:
+        if depth > _MAX_DEPTH:
+            what = "needs something to be built that needs something to be built, without end"
+            raise UsageError("build requirements", what, got=", ".join(requirements))
+        return resolve(
+            requirements,
+            target=target,
+            indexes=options.indexes(),
+            cache_dir=options.cache.root / "uv",
+            offline=options.offline,
+            reporter=reporter.silent(),
+            builder=_builder(options, target, replace(policy, names=None), reporter, depth),
+        )
+
+    return Builder(
+        target=target,
+        cache=options.cache,
+        indexes=options.indexes,
+        offline=options.offline,
+        reporter=reporter,
+        environ=os.environ,
+        policy=policy,
+        resolve=resolve_requirements,
+        target_python=options.target_python if target == options.target else None,
+        depth=depth,
+    )
+
+
+def build_missing(pins: Sequence[Pin], options: Options, reporter: Reporter) -> None:
+    """Build those wheels among *pins* again that were built elsewhere, or that the cache has lost."""
+    missing = [pin for pin in pins if pin.build is not None and not options.cache.wheel(pin.sha256).is_file()]
+    if not missing:
+        return
+    builder = builder_for(options, reporter)
+    if builder is None:
+        names = ", ".join(str(pin.name) for pin in missing)
+        what = "has wheels that were built, and nothing may be built here"
+        raise UsageError("lock", what, got=names, hint="leave --build never away")
+    for pin in missing:
+        builder.rebuild(pin)
 
 
 def create(
@@ -154,6 +210,7 @@ def create(
     )
     with options.cache.in_use(), compiler or nullcontext():
         decoder = decoder_for(options.target, cache=options.cache, indexes=options.indexes, offline=options.offline)
+        build_missing(locked.pins, options, reporter)
         clock.lap("prepare")
         layers = _Layers(options, compiler, jobs, reporter).make(locked.pins)
         clock.lap("layers")

@@ -24,6 +24,7 @@ import tomli_w
 from packaging.pylock import (
     Package,
     PackageArchive,
+    PackageSdist,
     PackageWheel,
     Pylock,
     PylockSelectError,
@@ -33,6 +34,7 @@ from packaging.utils import InvalidName, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from bundler.markers import is_excessive, names_unknown
+from bundler.pins import HEX, Pin, Provided
 from bundler.runtime.errors import ContentError, UsageError
 from bundler.runtime.images import read_verified
 from bundler.runtime.indexes import LOCK_PATH
@@ -40,11 +42,10 @@ from bundler.runtime.targets import Target
 from bundler.targets import compatibility_tags, marker_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from collections.abc import Set as AbstractSet
 
     from packaging.tags import Tag
-    from packaging.utils import NormalizedName
 
     from bundler.runtime.carriers import Carrier
     from bundler.runtime.images import Image
@@ -52,33 +53,8 @@ if TYPE_CHECKING:
 TOOL = "bundler"
 MAX_FILENAME = 255
 _MAX_DEPTH = 32
-_HEX = re.compile("[0-9a-f]{64}", re.ASCII)
 # What parse_wheel_filename leaves open: in build numbers and tags it takes any character.
 _FILENAME = re.compile(r"[\w.!+-]+\.whl", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pin:
-    """One wheel with its hash. Exactly one of *url* and *path* is set; *size* is in bytes, if it is known."""
-
-    name: NormalizedName
-    version: Version
-    filename: str
-    sha256: str
-    size: int | None = None
-    url: str | None = None
-    path: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provided:
-    """A package that is relied on and that the image has."""
-
-    name: NormalizedName
-    version: Version
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,15 +89,13 @@ class Lock:
 
     def to_toml(self, *, relative_to: Path | None = None) -> str:
         """Return the lock as ``pylock.toml``; local wheels are named relative to *relative_to* if that is given."""
-        return self._to_toml([_package(pin, _location(pin, relative_to)) for pin in self.pins])
+        return self._to_toml(lambda pin: _location(pin, relative_to))
 
     def to_embedded_toml(self) -> str:
         """Return the copy that travels inside the bundle: of a place on this host, only the file name is left."""
-        return self._to_toml(
-            [_package(pin, {"url": _bare(pin.url)} if pin.url else {"path": pin.filename}) for pin in self.pins]
-        )
+        return self._to_toml(lambda pin: {"url": _bare(pin.url)} if pin.url else {"path": pin.filename})
 
-    def _to_toml(self, packages: list[dict[str, Any]]) -> str:
+    def _to_toml(self, locate: Callable[[Pin], dict[str, str]]) -> str:
         tool: dict[str, Any] = {"target": self.target.to_json()}
         if self.provided:
             tool["provided"] = [{"name": item.name, "version": str(item.version)} for item in self.provided]
@@ -129,7 +103,7 @@ class Lock:
             "lock-version": "1.0",
             "created-by": TOOL,
             "requires-python": "=={}.{}.*".format(*self.target.python_minor),
-            "packages": sorted(packages, key=lambda package: package["name"]),
+            "packages": [_package(pin, locate) for pin in sorted(self.pins, key=lambda pin: pin.name)],
             "tool": {TOOL: tool},
         }
         return tomli_w.dumps(document)
@@ -174,12 +148,19 @@ def _ours(pylock: Pylock, where: Path) -> tuple[dict[str, Any], str]:
     return ours, at
 
 
-def _package(pin: Pin, location: dict[str, str]) -> dict[str, Any]:
-    wheel: dict[str, Any] = {"name": pin.filename, **location}
-    if pin.size is not None:
-        wheel["size"] = pin.size
-    wheel["hashes"] = {"sha256": pin.sha256}
-    return {"name": pin.name, "version": str(pin.version), "wheels": [wheel]}
+def _package(pin: Pin, locate: Callable[[Pin], dict[str, str]]) -> dict[str, Any]:
+    package = {"name": pin.name, "version": str(pin.version)}
+    if pin.build is None:
+        return package | {"wheels": [_file(pin, locate)]}
+    # Other readers build the source; the wheel that came out here is for us.
+    table = pin.to_table(locate)
+    ours = {key: table[key] for key in ("filename", "sha256", "size", "build") if key in table}
+    return package | {"sdist": _file(pin.build.source, locate), "tool": {TOOL: {"wheel": ours}}}
+
+
+def _file(pin: Pin, locate: Callable[[Pin], dict[str, str]]) -> dict[str, Any]:
+    size = {} if pin.size is None else {"size": pin.size}
+    return {"name": pin.filename, **locate(pin), **size, "hashes": {"sha256": pin.sha256}}
 
 
 def _location(pin: Pin, relative_to: Path | None) -> dict[str, str]:
@@ -216,7 +197,7 @@ def parse_pylock(text: str, where: Path) -> Pylock:
     except PylockValidationError as error:
         raise ContentError(where, f"is not a valid pylock.toml: {error}", rule="B15") from None
     for package in pylock.packages:
-        for source in [*(package.wheels or ()), package.archive]:
+        for source in [*(package.wheels or ()), package.archive, package.sdist]:
             if source is not None:
                 _check_source(source, f"{where}: {package.name}")
     return pylock
@@ -237,7 +218,7 @@ def _is_deep(document: dict[str, Any]) -> bool:
     return bool(level)
 
 
-def _check_source(source: PackageWheel | PackageArchive, at: str) -> None:
+def _check_source(source: PackageWheel | PackageArchive | PackageSdist, at: str) -> None:
     """Refuse a URL that two readers could take for two places, and a name whose tags could be millions."""
     if source.url is not None and not _is_plain_url(source.url):
         raise ContentError(at, "has a URL that is none", got=source.url, want="https://host/path", rule="B15")
@@ -303,6 +284,8 @@ def _refuse_unknown_markers(packages: Iterable[Package], where: Path) -> None:
 
 def _pin(package: Package, source: object, where: Path, fitting: frozenset[Tag]) -> Pin:
     at = f"{where}: {package.name}"
+    if isinstance(source, PackageSdist) and (built := _built(package, source, where)) is not None:
+        return built
     if not isinstance(source, PackageWheel | PackageArchive):
         raise UsageError(
             at,
@@ -334,15 +317,32 @@ def _pin(package: Package, source: object, where: Path, fitting: frozenset[Tag])
     )
 
 
+def _built(package: Package, source: PackageSdist, where: Path) -> Pin | None:
+    """Return the wheel that was built of *source*, where a lock of ours names it."""
+    ours = (package.tool or {}).get(TOOL)
+    if not isinstance(ours, dict) or "wheel" not in ours:
+        return None
+    at = f"{where}: {package.name}: tool.{TOOL}.wheel"
+    if not isinstance(ours["wheel"], dict):
+        raise ContentError(at, "is no table", rule="B15")
+    table = {"name": package.name, "version": str(package.version), **ours["wheel"]}
+    pin = Pin.from_table(table, at, where.absolute().parent)
+    if pin.build is None or pin.build.source.sha256 != source.hashes.get("sha256"):
+        raise ContentError(at, "was built from another source than the sdist beside it", rule="A1")
+    if not _FILENAME.fullmatch(pin.filename):
+        raise ContentError(at, "is no wheel", got=pin.filename, rule="A2")
+    return pin
+
+
 def _sha256(source: PackageWheel | PackageArchive, at: str) -> str:
     sha256 = source.hashes.get("sha256")
-    if sha256 is None or not _HEX.fullmatch(sha256):
+    if sha256 is None or not HEX.fullmatch(sha256):
         got = sha256 or ", ".join(source.hashes) or "none"
         raise ContentError(at, "has no valid sha256", got=got, want="64 lower-case hex digits", rule="A1")
     return sha256
 
 
-def place_of(source: PackageWheel | PackageArchive, where: Path) -> tuple[str | None, Path | None]:
+def place_of(source: PackageWheel | PackageArchive | PackageSdist, where: Path) -> tuple[str | None, Path | None]:
     """Return URL or path of *source*: the path where there are both, or where the URL is one of a file."""
     path = source.path
     if path is None and source.url is not None and urlsplit(source.url).scheme == "file":

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bundler.locks import Lock, Pin
+    from bundler.locks import Lock
+    from bundler.pins import Pin
 
 
 class Reporter:
@@ -19,6 +20,9 @@ class Reporter:
 
     def resolved(self, lock: Lock) -> None:
         """Hear that resolution has given *lock*."""
+
+    def building(self, name: str, version: str) -> None:
+        """Hear that a wheel of the project *name* is about to be built from its source."""
 
     def fetching(self, pins: int, size: int) -> None:
         """Hear that *pins* wheels are about to be fetched, of *size* bytes in all, as far as known."""
@@ -41,5 +45,17 @@ class Reporter:
     def copied(self, digest: str, size: int) -> None:
         """Hear that *size* more bytes of the blob *digest* have travelled."""
 
+    def silent(self) -> Reporter:
+        """Return a reporter for what is no package of the user's: of it only warnings are heard."""
+        return _OnlyWarnings(self)
+
     def warning(self, text: str) -> None:
         """Hear that something is odd, but not wrong enough to stop."""
+
+
+class _OnlyWarnings(Reporter):
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def warning(self, text: str) -> None:
+        self._reporter.warning(text)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.create import build_missing
 from bundler.fetching.fetch import fetch
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError
@@ -25,7 +26,8 @@ from bundler.wheels.wheelhouse_layout import REQUIREMENTS, WHEELS, is_wheelhouse
 
 if TYPE_CHECKING:
     from bundler.create import Options
-    from bundler.locks import Lock, Pin
+    from bundler.locks import Lock
+    from bundler.pins import Pin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ def create_wheelhouse(
     try:
         with options.cache.in_use(), Staging(str(out.absolute())) as staging:
             Path(staging.path, WHEELS).mkdir()
+            build_missing(locked.pins, options, reporter)
             for pin, path in fetch(
                 locked.pins,
                 cache=options.cache,

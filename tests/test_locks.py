@@ -10,7 +10,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from support.baseline_factory import provided
 
-from bundler.locks import Lock, Pin
+from bundler.locks import Lock
+from bundler.pins import Pin
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.targets import PRESETS
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bundler.azureml.settings import deployment_of, keep_in_upload, settings_text
 from bundler.cli.options import (
     add_baseline,
+    add_build,
     add_cache,
     add_indexes,
     add_requirements,
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_target(parser)
     add_baseline(parser)
+    add_build(parser)
     group = parser.add_argument_group("contents")
     group.add_argument("--exclude", metavar="GLOB", action="append", default=[], help="leave out files of the tree")
     group.add_argument(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from bundler.locks import Provided
+    from bundler.pins import Provided
     from bundler.runtime.carriers import Carrier
     from bundler.runtime.images import Image
 

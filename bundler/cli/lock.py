@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bundler.cli.options import (
     add_baseline,
+    add_build,
     add_cache,
     add_indexes,
     add_requirements,
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     add_target(parser)
     add_baseline(parser)
+    add_build(parser)
     add_indexes(parser)
     add_cache(parser)
 

@@ -7,6 +7,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
+from bundler.building.builder import BuildPolicy
 from bundler.caching.build_cache import Cache
 from bundler.create import Options
 from bundler.fetching.index_options import index_options
@@ -57,6 +60,43 @@ def add_indexes(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--no-index", action="store_true", help="use --find-links only")
     group.add_argument("--offline", action="store_true", help="use only what is cached")
+
+
+def add_build(parser: argparse.ArgumentParser) -> None:
+    """Add what may be built from source."""
+    group = parser.add_argument_group("sources", "What has no wheel is built, in a sandbox without network or HOME.")
+    group.add_argument(
+        "--build",
+        metavar="auto|never|NAME",
+        action="append",
+        default=[],
+        help="what may be built: all that has no fitting wheel (auto, the default), nothing, or only these projects",
+    )
+    group.add_argument(
+        "--build-requires",
+        metavar="NAME:REQ",
+        action="append",
+        default=[],
+        help="install REQ too where the project NAME is built, such as fbprophet:numpy",
+    )
+
+
+def build_policy(options: argparse.Namespace) -> BuildPolicy | None:
+    """Return what may be built; None if nothing may."""
+    words = set(options.build)
+    if len(words) > 1 and words & {"auto", "never"}:
+        raise UsageError("--build", "says two things", got=", ".join(options.build), want="auto, never or names")
+    if words == {"never"}:
+        return None
+    extra: dict[str, tuple[str, ...]] = {}
+    for text in options.build_requires:
+        name, colon, requirement = text.partition(":")
+        if not colon or not name or not requirement.strip():
+            raise UsageError("--build-requires", "is not understood", got=text, want="NAME:REQ")
+        key = canonicalize_name(name)
+        extra[key] = (*extra.get(key, ()), requirement.strip())
+    names = None if words <= {"auto"} else frozenset(map(canonicalize_name, options.build))
+    return BuildPolicy(names=names, extra_requires=extra)
 
 
 def add_baseline(parser: argparse.ArgumentParser) -> None:
@@ -113,4 +153,5 @@ def create_options(options: argparse.Namespace) -> Options:
         jobs=getattr(options, "jobs", 0),
         offline=options.offline,
         serial=getattr(options, "serial", 0),
+        build=build_policy(options),
     )

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from bundler.locks import Lock, Pin
+    from bundler.locks import Lock
+    from bundler.pins import Pin
 
 
 @contextlib.contextmanager
@@ -60,6 +61,9 @@ class _Lines(_Warnings):
     def __init__(self) -> None:
         self._started = time.monotonic()
 
+    def building(self, name: str, version: str) -> None:
+        _say(f"building {name} {version} from source: it has no wheel")
+
     def resolved(self, lock: Lock) -> None:
         _say(f"resolved {counted(len(lock.pins), 'package')} in {time.monotonic() - self._started:.1f} s")
 
@@ -96,6 +100,9 @@ class _Bars(Reporter):
     def resolving(self, requirements: int) -> None:
         self._resolve = self._bars.add_task("resolve", total=None, completed=0)
 
+    def building(self, name: str, version: str) -> None:
+        self._print(f"building {name} {version} from source: it has no wheel")
+
     def resolved(self, lock: Lock) -> None:
         if self._resolve is not None:
             self._bars.remove_task(self._resolve)
@@ -129,7 +136,10 @@ class _Bars(Reporter):
             self._bars.advance(self._copy, size)
 
     def warning(self, text: str) -> None:
-        self._bars.console.print(f"warning: {text}", markup=False, highlight=False)
+        self._print(f"warning: {text}")
+
+    def _print(self, text: str) -> None:
+        self._bars.console.print(text, markup=False, highlight=False)
 
 
 def counted(number: int, noun: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import bundler.runtime
-from bundler.layers.bytecode import find_interpreter
+from bundler.interpreters import find_interpreter
 from bundler.runtime.carriers import open_carrier
 from bundler.runtime.cli import add_demands, demanding, demands_in
 from bundler.runtime.errors import TargetError

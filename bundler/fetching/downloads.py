@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from bundler.fetching.http_transport import Transport
     from bundler.fetching.retries import RetryPolicy
-    from bundler.locks import Pin
+    from bundler.pins import Pin
     from bundler.reporters import Reporter
 
 CHUNK = 512 * 1024

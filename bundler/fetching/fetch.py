@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from bundler.caching.build_cache import Cache
     from bundler.fetching.index_options import IndexOptions
-    from bundler.locks import Pin
+    from bundler.pins import Pin
     from bundler.reporters import Reporter
 
 FIRST_PAUSE = 0.5

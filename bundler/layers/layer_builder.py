@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bundler.caching.build_cache import Cache
     from bundler.layers.bytecode import Compiler
     from bundler.layers.packing import LayerCache
-    from bundler.locks import Pin
+    from bundler.pins import Pin
     from bundler.runtime.targets import Target
 
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from bundler.locks import Provided, applicable
+from bundler.locks import applicable
+from bundler.pins import Provided
 from bundler.resolving.baseline.conflicts import Demand, Member, demands, members
 from bundler.resolving.baseline.metadata_only_wheels import write_metadata_only_wheels
 from bundler.resolving.resolver_errors import Unsolved

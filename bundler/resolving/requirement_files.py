@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from packaging.pylock import Package, PackageArchive, PackageWheel
+    from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel
 
     from bundler.runtime.targets import Target
 
@@ -121,10 +121,12 @@ class HashDemands:
                 package = replace(package, wheels=wheels)
         return package
 
-    def _fitting(self, package: Package) -> Iterator[PackageWheel | PackageArchive]:
+    def _fitting(self, package: Package) -> Iterator[PackageWheel | PackageArchive | PackageSdist]:
         tags = frozenset(compatibility_tags(self.target))
         if package.archive is not None:
             yield package.archive
+        if package.sdist is not None:
+            yield package.sdist
         for wheel in package.wheels or ():
             if parse_wheel_filename(wheel.filename)[3] & tags:
                 yield wheel

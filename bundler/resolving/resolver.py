@@ -11,36 +11,32 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
-import re
-import sys
-import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import tomli_w
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from bundler.locks import Lock, applicable, parse_pylock, select_pins
+from bundler.locks import Lock, applicable, select_pins
 from bundler.resolving.baseline_constraints import BlockedByBaseline
 from bundler.resolving.requirement_files import HashDemands, parse_line, read_requirement_files
 from bundler.resolving.resolver_errors import Unsolved, resolver_error
-from bundler.resolving.uv_command import index_arguments, run_uv, uv_environment, write_index_file, write_lines
+from bundler.resolving.sources import Sources
+from bundler.resolving.uv_query import Query, absolute_requirement, compile_once
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.targets import compatibility_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock
+    from packaging.pylock import Package, Pylock
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
+    from bundler.building.builder import Builder
     from bundler.fetching.index_options import IndexOptions
-    from bundler.locks import Pin, Provided
+    from bundler.pins import Pin, Provided
     from bundler.reporters import Reporter
     from bundler.resolving.baseline_constraints import AddedInput, BaselineConstraints
     from bundler.runtime.targets import Target
@@ -48,22 +44,6 @@ if TYPE_CHECKING:
 _KNOWN_GLIBC = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 _MAX_ROUNDS = 40
 _REQUIREMENTS = Path("requirements")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Query:
-    """What uv is asked, apart from the platform."""
-
-    requirements: tuple[str, ...]
-    requirement_files: tuple[Path, ...] = ()
-    constraint_files: tuple[Path, ...] = ()
-    target: Target
-    indexes: IndexOptions
-    cache_dir: Path
-    offline: bool
-    options: tuple[str, ...] = ()
-    constraints: tuple[str, ...] = ()
-    preferences: Mapping[NormalizedName, Version] = field(default_factory=dict)
 
 
 def resolve(
@@ -77,10 +57,12 @@ def resolve(
     offline: bool = False,
     reporter: Reporter,
     baseline_constraints: BaselineConstraints | None = None,
+    builder: Builder | None = None,
 ) -> Lock:
     """Resolve *requirements* and *requirement_files* under *constraint_files* for *target*.
 
-    With *baseline_constraints*, the result gets on with an image, or leaves to it what it has.
+    With *baseline_constraints*, the result gets on with an image, or leaves to it what it has. *builder* makes wheels
+    of what has none; without it, only versions with a wheel are chosen.
 
     Raise ``UsageError`` if nothing was asked for, ``ContentError`` if a hash differs, and ``BundleError`` otherwise.
     """
@@ -95,14 +77,15 @@ def resolve(
         target=target,
     )
     reporter.resolving(len(requirements) + len(requirement_files))
-    query = _Query(
-        requirements=tuple(map(_absolute, requirements)),
+    query = Query(
+        requirements=tuple(map(absolute_requirement, requirements)),
         requirement_files=tuple(path.absolute() for path in requirement_files),
         constraint_files=tuple(path.absolute() for path in constraint_files),
         target=target,
         indexes=indexes,
         cache_dir=cache_dir.absolute(),
         offline=offline,
+        sources=None if builder is None else Sources(builder),
     )
     provided: tuple[Provided, ...] = ()
     try:
@@ -117,13 +100,34 @@ def resolve(
     except Unsolved as unsolved:
         raise _error(unsolved, query) from None
     packages = [demands.enforced(package) for package in pylock.packages]
-    pins = select_pins(replace(pylock, packages=packages), _REQUIREMENTS, target)
-    lock = Lock(target=target, pins=tuple(map(_with_local_size, pins)), provided=provided)
+    to_build = [] if query.sources is None else _without_wheel(packages, target)
+    chosen = [package for package in packages if package not in to_build]
+    pins = list(map(_with_local_size, select_pins(replace(pylock, packages=chosen), _REQUIREMENTS, target)))
+    if query.sources is not None:
+        pins += query.sources.pins(to_build)
+    lock = Lock(target=target, pins=tuple(sorted(pins, key=lambda pin: pin.name)), provided=provided)
     reporter.resolved(lock)
     return lock
 
 
-def _compile_with(query: _Query, added: AddedInput) -> Pylock:
+def _without_wheel(packages: Iterable[Package], target: Target) -> list[Package]:
+    """Return those of *packages* for *target* that have a source, and no wheel that fits."""
+    tags = frozenset(compatibility_tags(target))
+    return [
+        package
+        for package in applicable(packages, target)
+        if package.sdist is not None
+        and not any(tags & parse_wheel_filename(wheel.filename)[3] for wheel in package.wheels or ())
+    ]
+
+
+def _compile(query: Query, platform: str | None, excluded: Sequence[str]) -> Pylock:
+    if query.sources is not None:
+        return query.sources.compile(query, platform, excluded)
+    return compile_once(query, platform, excluded)
+
+
+def _compile_with(query: Query, added: AddedInput) -> Pylock:
     """Ask *query* with *added*."""
     indexes = query.indexes
     if added.find_links is not None:
@@ -148,7 +152,7 @@ def find_wheels(
     """
     wanted = dict(versions)
     while wanted:
-        query = _Query(
+        query = Query(
             requirements=tuple(f"{name}=={version}" for name, version in wanted.items()),
             target=target,
             indexes=indexes,
@@ -157,7 +161,7 @@ def find_wheels(
             options=("--no-deps",),
         )
         try:
-            packages = _compile(query, None, []).packages
+            packages = compile_once(query, None, []).packages
         except Unsolved as unsolved:
             missing = [name for name in wanted if unsolved.names(name)]  # one at a time
             if not missing or unsolved.is_about_places:
@@ -169,7 +173,7 @@ def find_wheels(
     return {}
 
 
-def _error(unsolved: Unsolved, query: _Query) -> BundleError:
+def _error(unsolved: Unsolved, query: Query) -> BundleError:
     return resolver_error(
         unsolved,
         target=query.target,
@@ -179,7 +183,7 @@ def _error(unsolved: Unsolved, query: _Query) -> BundleError:
     )
 
 
-def _nearest(query: _Query, name: str, version: str) -> Iterator[Version]:
+def _nearest(query: Query, name: str, version: str) -> Iterator[Version]:
     """Yield the versions of *name* next below and next above *version* that have a wheel for the target."""
     for specifier, order in ((f"<{version}", "highest"), (f">{version}", "lowest")):
         alone = replace(
@@ -201,7 +205,7 @@ def _with_local_size(pin: Pin) -> Pin:
     return replace(pin, size=pin.path.stat().st_size)
 
 
-def _compile_fitting(query: _Query, rounds: int = _MAX_ROUNDS) -> Pylock:
+def _compile_fitting(query: Query, rounds: int = _MAX_ROUNDS) -> Pylock:
     """Ask uv until every version it chooses has a wheel that fits the target exactly."""
     upper, lower = _uv_platforms(query.target)
     excluded: list[str] = []
@@ -212,12 +216,12 @@ def _compile_fitting(query: _Query, rounds: int = _MAX_ROUNDS) -> Pylock:
             if not excluded:
                 raise
             break  # what was excluded is needed: the reason is that, and not our excluding it
-        unfitting = list(_unfitting(pylock, query.target))
+        unfitting = list(_unfitting(pylock, query))
         if not unfitting:
             return pylock
         excluded += [f"{package.name}!={package.version}" for package in unfitting]
     pylock = _with_all_wheels(_compile(query, lower, []), query)
-    for package in _unfitting(pylock, query.target):
+    for package in _unfitting(pylock, query):
         raise Unsolved(f"{package.name}=={package.version} has no wheels with a matching platform or ABI tag")
     return pylock
 
@@ -232,19 +236,21 @@ def _uv_platforms(target: Target) -> tuple[str, str]:
     return f"{target.arch}-manylinux_2_{above}", f"{target.arch}-manylinux_2_{below}"
 
 
-def _unfitting(pylock: Pylock, target: Target) -> Iterator[Package]:
+def _unfitting(pylock: Pylock, query: Query) -> Iterator[Package]:
     """Yield the packages of *pylock* without a fitting wheel. Of direct ones there is no other version to choose."""
-    tags = frozenset(compatibility_tags(target))
-    for package in applicable(pylock.packages, target):
+    tags = frozenset(compatibility_tags(query.target))
+    for package in applicable(pylock.packages, query.target):
+        if package.sdist is not None and query.sources is not None:
+            continue  # it is built
         if package.wheels and not any(tags & parse_wheel_filename(wheel.filename)[3] for wheel in package.wheels):
             yield package
 
 
-def _with_all_wheels(pylock: Pylock, query: _Query) -> Pylock:
+def _with_all_wheels(pylock: Pylock, query: Query) -> Pylock:
     """Return *pylock* with all wheels of what does not fit, for a target whose wheels uv leaves out."""
     if not query.target.abi.endswith("t"):
         return pylock
-    unfitting = {package.name for package in _unfitting(pylock, query.target)}
+    unfitting = {package.name for package in _unfitting(pylock, query)}
     packages = []
     for package in pylock.packages:
         if package.name in unfitting:
@@ -256,69 +262,8 @@ def _with_all_wheels(pylock: Pylock, query: _Query) -> Pylock:
                 constraint_files=(),
                 options=("--no-deps",),
             )
-            found = [each.wheels for each in _compile(alone, None, []).packages if each.name == package.name]
+            found = [each.wheels for each in compile_once(alone, None, []).packages if each.name == package.name]
             packages.append(replace(package, wheels=found[0] if found else package.wheels))
         else:
             packages.append(package)
     return replace(pylock, packages=packages)
-
-
-def _compile(query: _Query, platform: str | None, excluded: Sequence[str]) -> Pylock:
-    """Run uv once, for *platform* or for all of them; raise ``Unsolved`` with what it says."""
-    with tempfile.TemporaryDirectory(prefix="bundle-resolve-") as directory:
-        scratch = Path(directory).resolve()
-        sources = [*write_index_file(query.indexes, scratch), *map(str, query.requirement_files)]
-        sources += write_lines(scratch / "requirements.txt", query.requirements)
-        constraints = [*map(str, query.constraint_files)]
-        constraints += write_lines(scratch / "constraints.txt", [*query.constraints, *excluded])
-        _write_preferences(query.preferences, scratch / "pylock.toml")
-        command = [
-            *("pip", "compile", "--quiet", "--no-config", "--no-header", "--no-python-downloads", "--color", "never"),
-            *("--format", "pylock.toml", "--only-binary", ":all:", "--index-strategy", "unsafe-best-match"),
-            *("--python-version", query.target.python),
-            *(("--python-platform", platform) if platform else ("--universal",)),
-            *(("--python", sys.executable) if sys.executable else ()),
-            *("--cache-dir", str(query.cache_dir), "--output-file", str(scratch / "pylock.toml")),
-            *(argument for path in constraints for argument in ("--constraints", path)),
-            *index_arguments(query.indexes, os.environ),
-            *(("--offline",) if query.offline else ()),
-            *(*query.options, "--", *sources),
-        ]
-        run_uv(command, uv_environment(query.indexes, os.environ))
-        text = (scratch / "pylock.toml").read_text(encoding="utf-8")
-        return _with_absolute_paths(parse_pylock(text, Path("uv")), scratch)
-
-
-def _write_preferences(versions: Mapping[NormalizedName, Version], path: Path) -> None:
-    """Let uv choose *versions* where it can: it stays with those of the output that is there already."""
-    if versions:
-        packages = [{"name": name, "version": str(version)} for name, version in versions.items()]
-        path.write_text(tomli_w.dumps({"lock-version": "1.0", "created-by": "bundler", "packages": packages}))
-
-
-def _absolute(requirement: str) -> str:
-    """Make a local wheel path absolute: uv reads the requirement from a file elsewhere."""
-    path = re.match(r"(?![\w.-]+\s*(?:\[[^\]]*\]\s*)?@)(?P<path>[^\s:;\[]+\.whl)(?=[\s;\[]|$)", requirement)
-    return f"{Path(path['path']).absolute()}{requirement[path.end() :]}" if path else requirement
-
-
-def _with_absolute_paths(pylock: Pylock, scratch: Path) -> Pylock:
-    """Make relative paths absolute, and hash local wheels that uv has not hashed."""
-    packages = []
-    for package in pylock.packages:
-        wheels = [replace(wheel, **_absolute_fields(wheel, scratch)) for wheel in package.wheels or ()]
-        archive = package.archive and replace(package.archive, **_absolute_fields(package.archive, scratch))
-        packages.append(replace(package, wheels=wheels or None, archive=archive))
-    return replace(pylock, packages=packages)
-
-
-def _absolute_fields(wheel: PackageWheel | PackageArchive, scratch: Path) -> dict[str, Any]:
-    """Return the fields of *wheel* that change because it is a local one."""
-    if wheel.path is None:
-        return {}
-    path = Path(os.path.normpath(scratch / wheel.path))
-    hashes = dict(wheel.hashes)
-    if "sha256" not in hashes:
-        with path.open("rb") as file:
-            hashes["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"path": str(path), "hashes": hashes}

@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from bundler.fetching.index_options import redacted
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from packaging.utils import NormalizedName
     from packaging.version import Version
 
     from bundler.fetching.index_options import IndexOptions
@@ -35,6 +38,9 @@ _NOT_FOUND = re.compile(
 )
 
 
+_BUILD = re.compile(r"Failed to (?:download and )?build `(?P<name>[\w.-]+)==(?P<version>[^`\s]+)`", re.ASCII)
+
+
 class NoWheelError(BundleError):
     """A project that is needed has no wheel for the target."""
 
@@ -46,6 +52,12 @@ class Unsolved(Exception):  # noqa: N818 - it is no error yet: it may be asked a
     def is_about_wheels(self) -> bool:
         """Whether a version that is needed has no wheel."""
         return "has no wheels" in str(self) or "has no usable wheels" in str(self)
+
+    @property
+    def needed_build(self) -> tuple[NormalizedName, str] | None:
+        """Name and version of the source whose metadata uv wanted to learn by building it."""
+        match = _BUILD.search(str(self))
+        return None if match is None else (canonicalize_name(match["name"]), match["version"])
 
     @property
     def is_about_places(self) -> bool:

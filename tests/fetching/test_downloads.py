@@ -31,7 +31,7 @@ from support.package_servers import (
 )
 
 from bundler.caching.build_cache import Cache
-from bundler.locks import Pin
+from bundler.pins import Pin
 from bundler.runtime.errors import ContentError
 
 # Faults that pass

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from support.interpreters import python, target_of
 
-from bundler.layers.bytecode import find_compiler, find_interpreter
+from bundler.interpreters import find_interpreter
+from bundler.layers.bytecode import find_compiler
 from bundler.runtime.errors import TargetError
 from bundler.targets import PRESETS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from bundler.locks import Provided
+from bundler.pins import Provided
 from bundler.resolving.baseline.baselines import Baseline, Installed
 
 

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from bundler.fetching.fetch import fetch
 from bundler.fetching.index_options import IndexOptions
-from bundler.locks import Pin
+from bundler.pins import Pin
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError
 
@@ -93,7 +93,7 @@ PROGRAM = """
     from bundler.caching.build_cache import Cache
     from bundler.fetching.fetch import fetch
     from bundler.fetching.index_options import IndexOptions
-    from bundler.locks import Pin
+    from bundler.pins import Pin
     from bundler.reporters import Reporter
     url, sha256, size, root = sys.argv[1:]
     pin = Pin(name="demo", version=Version("1"), filename="demo.whl", sha256=sha256, size=int(size), url=url)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import parse_wheel_filename
 
-from bundler.locks import Pin
+from bundler.pins import Pin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.gnuversions import GNUVerNeedSection
-
 from bundler.azureml.doctoring.findings import Finding, some
+from bundler.shared_objects import SharedObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,33 +21,6 @@ if TYPE_CHECKING:
 
 _SHARED = re.compile(r".*\.(?:so(?:\.[0-9.]+)?|pyd|dylib)", re.ASCII)
 _MODULE = re.compile(r"(?P<stem>.*?)\.(?:cpython-(?P<python>3[0-9]+)[a-z]*-(?P<platform>[\w-]+)\.so|.*\.pyd)", re.ASCII)
-_GLIBC = re.compile(r"GLIBC_(2\.[0-9]+)(?:\.[0-9]+)?", re.ASCII)
-_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_386": "i686", "EM_ARM": "armv7l"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedObject:
-    """An ELF file: its machine, and the oldest glibc that has all symbols it needs (None: it needs none)."""
-
-    machine: str
-    glibc: tuple[int, int] | None
-
-    @classmethod
-    def read(cls, path: Path) -> SharedObject | None:
-        """Read the file *path*; return None if it is no ELF file."""
-        versions = []
-        try:
-            with path.open("rb") as file:
-                elf = ELFFile(file)
-                machine = str(elf["e_machine"])
-                for section in elf.iter_sections():
-                    if isinstance(section, GNUVerNeedSection):
-                        for _, needs in section.iter_versions():
-                            versions += [match[1] for need in needs if (match := _GLIBC.fullmatch(need.name))]
-        except (ELFError, OSError, ValueError):
-            return None
-        glibc = max((_numbers(version) for version in versions), default=None)
-        return cls(machine=_MACHINES.get(machine, machine), glibc=glibc)
 
 
 def check_binaries(path: Path, deployment: Deployment) -> Iterator[Finding]:

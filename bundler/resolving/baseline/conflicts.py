@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from bundler.locks import Provided
+    from bundler.pins import Provided
     from bundler.resolving.baseline.baselines import Baseline
     from bundler.runtime.indexes import Distribution
     from bundler.runtime.targets import Target

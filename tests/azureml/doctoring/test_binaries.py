@@ -12,7 +12,7 @@ from support.doctor_cases import LIB, PLAIN, Case
 from support.interpreters import python
 
 from bundler.azureml.doctor import diagnose
-from bundler.azureml.doctoring.binaries import SharedObject
+from bundler.shared_objects import SharedObject
 from bundler.targets import PRESETS
 
 

@@ -1,0 +1,60 @@
+"""The shared objects of a wheel that was built here → whether they load on the target.
+
+* Each is for the target's machine, and needs no glibc newer than the target's.
+* Each needs only libraries that every target has (the list is manylinux's, PEP 600), or that the wheel brings along.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from typing import TYPE_CHECKING
+
+from bundler.runtime.errors import TargetError
+from bundler.shared_objects import SharedObject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bundler.runtime.targets import Target
+
+_EVERYWHERE = re.compile(
+    r"lib(?:gcc_s\.so\.1|stdc\+\+\.so\.6|m\.so\.6|dl\.so\.2|rt\.so\.1|c\.so\.6|nsl\.so\.1|util\.so\.1|pthread\.so\.0"
+    r"|resolv\.so\.2|z\.so\.1|expat\.so\.1|c\.musl-[a-z0-9_]+\.so\.1)|ld-(?:linux|musl)-[a-z0-9_-]+\.so\.[0-9]"
+)
+_SHARED = re.compile(r".*\.so(?:\.[0-9.]+)?")
+
+
+def check_native_code(wheel: Path, target: Target, where: str) -> bool:
+    """Tell whether *wheel* has native code; raise ``TargetError`` if that does not load on *target*."""
+    found = read_shared_objects(wheel)
+    own = {path.rpartition("/")[2] for path in found}
+    for path, item in found.items():
+        _check(path, item, own, target, where)
+    return bool(found)
+
+
+def read_shared_objects(wheel: Path) -> Mapping[str, SharedObject]:
+    """Return the ELF files of *wheel*, by their paths in it."""
+    found = {}
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if _SHARED.fullmatch(name) and (item := SharedObject.parse(io.BytesIO(archive.read(name)))):
+                found[name] = item
+    return found
+
+
+def _check(path: str, item: SharedObject, own: set[str], target: Target, where: str) -> None:
+    at = f"{where}: {path}"
+    hint = "build it in a container of the target's image, and offer the wheel with --find-links"
+    if item.machine != target.arch:
+        raise TargetError(at, "was built for another machine", got=item.machine, want=target.arch, hint=hint)
+    has = tuple(map(int, target.libc_version.split(".")))
+    if target.libc == "glibc" and item.glibc is not None and item.glibc > has:
+        got = "glibc {}.{}".format(*item.glibc)
+        raise TargetError(at, "needs a newer libc than the target has", got=got, want=target.libc_version, hint=hint)
+    missing = [name for name in item.libraries if not _EVERYWHERE.fullmatch(name) and name not in own]
+    if missing:
+        raise TargetError(at, "needs libraries that the target may lack", got=", ".join(missing), hint=hint)

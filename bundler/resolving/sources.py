@@ -1,0 +1,105 @@
+"""Sources that the resolver may choose: their metadata while it resolves, and their wheels when it has chosen.
+
+* uv chooses as if everything could be built: never an older version because that has a wheel.
+* The metadata of a source that does not say it is learnt by building the source, in the sandbox; then uv is asked
+  again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from packaging.version import Version
+
+from bundler.locks import place_of
+from bundler.pins import Pin
+from bundler.resolving.resolver_errors import Unsolved
+from bundler.resolving.uv_query import Metadata, compile_once
+from bundler.runtime.errors import ContentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from packaging.pylock import Package, Pylock
+    from packaging.utils import NormalizedName
+
+    from bundler.building.builder import Builder, Built
+    from bundler.resolving.uv_query import Query
+
+
+class Sources:
+    """What is known of sources, and *builder*, which makes wheels of them."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.known: dict[tuple[NormalizedName, str], Metadata] = {}
+        self._builder = builder
+        self._built: dict[str, Built] = {}
+
+    def compile(self, query: Query, platform: str | None, excluded: Sequence[str]) -> Pylock:
+        """Return what uv answers, asked until it knows all metadata that it needs; raise ``Unsolved`` as uv does."""
+        while True:
+            try:
+                return compile_once(query, platform, excluded)
+            except Unsolved as unsolved:
+                needed = unsolved.needed_build
+                if needed is None or needed in self.known:
+                    raise
+                self._learn(needed, query)
+
+    def pins(self, packages: Iterable[Package]) -> list[Pin]:
+        """Return the wheels of *packages*, each of which has a source, built."""
+        return [self._build(package).pin for package in packages]
+
+    def _learn(self, needed: tuple[NormalizedName, str], query: Query) -> None:
+        """Build the source *needed*, and know its metadata."""
+        name, version = needed
+        self._builder.policy.check(name, version)
+        self.known[needed] = Metadata()  # so that uv can say where it is
+        alone = replace(
+            query,
+            requirements=(f"{name}=={version}",),
+            requirement_files=(),
+            constraint_files=(),
+            constraints=(),
+            preferences={},
+            options=("--no-deps",),
+        )
+        try:
+            packages = compile_once(alone, None, []).packages
+            built = self._build(next(package for package in packages if package.name == name))
+        except BaseException:
+            del self.known[needed]
+            raise
+        self.known[needed] = Metadata(
+            requires=built.requires, extras=built.extras, requires_python=built.requires_python
+        )
+
+    def _build(self, package: Package) -> Built:
+        source = _source_of(package)
+        if source.sha256 not in self._built:
+            self._built[source.sha256] = self._builder.build(source)
+        return self._built[source.sha256]
+
+
+def _source_of(package: Package) -> Pin:
+    """Return the source distribution of *package*."""
+    sdist = package.sdist
+    if sdist is None or package.version is None:
+        raise ContentError(str(package.name), "has no source distribution with a version", rule="A1")
+    url, path = place_of(sdist, Path())
+    filename = unquote((urlsplit(url).path if url else str(path)).rpartition("/")[2])
+    sha256 = sdist.hashes.get("sha256", "")
+    if not sha256:
+        raise ContentError(filename, "has no sha256 on its index, and is not built", rule="A1")
+    return Pin(
+        name=package.name,
+        version=Version(str(package.version)),
+        filename=filename,
+        sha256=sha256,
+        size=sdist.size,
+        url=url,
+        path=path,
+    )

@@ -1,0 +1,260 @@
+"""Sources become wheels of the bundle: the right ones, the same bytes, and only where they may."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+
+import pytest
+from support.commands import without_network
+from support.interpreters import python
+from support.sdist_factory import make_sdist
+from support.wheel_factory import make_wheel
+
+from bundler.building.builder import Builder, BuildPolicy
+from bundler.caching.build_cache import Cache
+from bundler.locks import Lock
+from bundler.reporters import Reporter
+from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError
+
+APP = {"app.py": "import helper\nvalue = helper.value + 1\n"}
+
+
+class Heard(Reporter):
+    def __init__(self):
+        self.warnings = []
+        self.built = []
+
+    def warning(self, text):
+        self.warnings.append(text)
+
+    def building(self, name, version):
+        self.built.append(f"{name} {version}")
+
+
+@pytest.fixture
+def app(shelf):
+    make_wheel(shelf, "helper", "1.0", {"helper.py": b"value = 41\n"})
+    return make_sdist(shelf, "app", "1.0", APP, requires=["helper"])
+
+
+def boots(bundle, code, tmp_path):
+    environ = {**os.environ, "BUNDLE_CACHE": str(tmp_path / "trees")}
+    answer = without_network(python("3.7"), bundle, "run", "--", "python", "-c", code, env=environ)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout
+
+
+def test_a_source_and_what_it_requires_are_imported_on_the_target(app, locked, created, tmp_path):
+    made = locked("app")
+    assert [f"{pin.name} {pin.version}" for pin in made.pins] == ["app 1.0", "helper 1.0"]
+    assert boots(created(made), "import app; print(app.value)", tmp_path) == "42\n"
+
+
+def test_an_older_version_is_not_taken_because_it_has_a_wheel(shelf, locked):
+    make_wheel(shelf, "app", "1.0", {"app.py": b""})
+    make_sdist(shelf, "app", "2.0", {"app.py": ""})
+    assert [str(pin.version) for pin in locked("app").pins] == ["2.0"]
+    assert [str(pin.version) for pin in locked("app", build=None).pins] == ["1.0"]
+
+
+def test_a_wheel_of_the_same_version_is_preferred_and_nothing_runs(shelf, locked):
+    wheel = make_wheel(shelf, "app", "2.0", {"app.py": b""})
+    make_sdist(shelf, "app", "2.0", {"app.py": ""}, before="raise SystemExit(1)")
+    (pin,) = locked("app").pins
+    assert (pin.filename, pin.build) == (wheel.name, None)
+
+
+def test_a_version_whose_wheels_do_not_fit_is_built(shelf, locked):
+    make_wheel(shelf, "app", "1.0", {"app.py": b""}, tag="cp312-cp312-manylinux_2_28_x86_64")
+    make_sdist(shelf, "app", "1.0", {"app.py": ""})
+    (pin,) = locked("app").pins
+    assert pin.filename == "app-1.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize("policy", [BuildPolicy(names=frozenset({"other"})), None])
+def test_what_may_not_be_built_is_refused_by_name(app, locked, policy):
+    with pytest.raises(BundleError, match="app") as caught:
+        locked("app", build=policy)
+    assert caught.value.exit_code in (1, 2)
+
+
+def test_only_names_that_are_given_are_built(app, locked):
+    assert len(locked("app", build=BuildPolicy(names=frozenset({"app"}))).pins) == 2
+    with pytest.raises(UsageError, match="exists as source only") as caught:
+        locked("app", build=BuildPolicy(names=frozenset({"helper"})))
+    assert "--build app" in caught.value.hint
+
+
+def test_the_same_source_gives_the_same_bytes_on_clean_caches(app, locked, tmp_path):
+    """The time, the hash seed and the umask of the host are none of the wheel's."""
+    first = locked("app").pins[0]
+    os.utime(app, (1, 1))
+    old = os.umask(0o077)
+    try:
+        second = locked("app", cache=Cache(tmp_path / "other")).pins[0]
+    finally:
+        os.umask(old)
+    assert first.sha256 == second.sha256
+
+
+def test_a_second_lock_builds_nothing(app, options, locked, monkeypatch):
+    locked("app")
+    monkeypatch.setattr("bundler.building.backends.Backend.build", lambda _: pytest.fail("it was built again"))
+    locked("app")
+
+
+def test_a_lock_says_what_was_built_from_what(app, locked, options, tmp_path):
+    made = locked("app")
+    again = Lock.from_toml(made.to_toml(), tmp_path / "pylock.toml", None)
+    assert again == made
+    build = again.pins[0].build
+    assert (build.source.filename, build.python) == ("app-1.0.tar.gz", "3.7.16")
+    assert "sdist" in made.to_toml()
+    assert str(tmp_path) not in made.to_embedded_toml()
+
+
+def another(cache, tmp_path):
+    """Return the cache of another machine: it has the decoder of these tests, and nothing else."""
+    other = Cache(tmp_path / "other")
+    for decoder in cache.root.glob("layers/*/*/decoder.so"):
+        with other.new_layer(decoder.parent.name) as new:
+            (new.path / decoder.name).write_bytes(decoder.read_bytes())
+            new.publish()
+    return other
+
+
+def test_another_machine_builds_the_wheel_of_the_lock_again(app, locked, created, cache, tmp_path):
+    bundle = created(locked("app"), cache=another(cache, tmp_path))
+    assert boots(bundle, "import app; print(app.value)", tmp_path) == "42\n"
+
+
+def test_a1_a_wheel_that_comes_out_with_other_bytes_than_the_lock_says_is_refused(app, locked, created, tmp_path):
+    made = locked("app")
+    pins = (replace(made.pins[0], sha256="0" * 64), *made.pins[1:])
+    with pytest.raises(ContentError, match="other bytes than its lock says") as caught:
+        created(replace(made, pins=pins))
+    assert caught.value.rule == "A1"
+
+
+def test_a1_a_source_that_is_not_the_locked_one_is_not_even_opened(app, locked, created, tmp_path, shelf, cache):
+    made = locked("app")
+    make_sdist(shelf, "app", "1.0", APP, requires=["helper"], before="raise SystemExit('it ran')")
+    pins = (replace(made.pins[0], sha256="0" * 64), *made.pins[1:])
+    with pytest.raises(ContentError, match="has other contents than its lock says"):
+        created(replace(made, pins=pins), cache=another(cache, tmp_path))
+
+
+def test_a_build_that_fails_shows_the_end_of_its_log(shelf, locked):
+    make_sdist(shelf, "app", "1.0", {}, before="for n in range(99): print('line', n)\nraise ValueError('no such luck')")
+    with pytest.raises(BundleError, match="no such luck") as caught:
+        locked("app")
+    text = str(caught.value)
+    assert "app 1.0: its build fails with exit code 1" in text
+    assert "app-1.0.log" in text
+    assert "line 1\n" not in text
+
+
+def test_a_module_that_the_build_misses_is_named_with_what_to_type(shelf, locked):
+    make_sdist(shelf, "app", "1.0", {}, before="import numpy_of_nobody")
+    with pytest.raises(BundleError) as caught:
+        locked("app")
+    assert caught.value.hint == "--build-requires app:numpy-of-nobody installs it for the build"
+
+
+def test_build_requirements_are_installed_and_those_of_the_user_too(shelf, locked):
+    make_wheel(shelf, "helper", "1.0", {"helper.py": b"value = 41\n"})
+    make_wheel(shelf, "tool", "1.0", {"tool.py": b"value = 1\n"})
+    make_sdist(shelf, "app", "1.0", {}, before="import helper, tool", build_requires=["helper"])
+    policy = BuildPolicy(extra_requires={"app": ("tool",)})
+    (pin,) = locked("app", build=policy).pins
+    assert [str(item.name) for item in pin.build.requires] == ["helper", "tool"]
+
+
+def test_a_build_requirement_may_be_a_source_itself(shelf, locked):
+    make_sdist(shelf, "tool", "1.0", {"tool.py": "value = 1\n"})
+    make_sdist(shelf, "app", "1.0", {}, before="import tool", build_requires=["tool"])
+    (pin,) = locked("app").pins
+    assert pin.build.requires[0].build is not None
+
+
+def test_builds_that_need_each_other_end(shelf, locked):
+    make_sdist(shelf, "one", "1.0", {}, build_requires=["two"])
+    make_sdist(shelf, "two", "1.0", {}, build_requires=["one"])
+    with pytest.raises(UsageError, match="without end"):
+        locked("one")
+
+
+def without_the_target(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "nowhere"))
+
+
+def test_a_pure_project_is_built_without_the_targets_python(app, locked, tmp_path, monkeypatch, options):
+    without_the_target(monkeypatch, tmp_path)
+    made = locked("app")
+    assert made.pins[0].filename == "app-1.0-py3-none-any.whl"
+
+
+def test_a_native_project_without_the_targets_python_names_the_ways_out(shelf, locked, tmp_path, monkeypatch):
+    without_the_target(monkeypatch, tmp_path)
+    make_sdist(shelf, "app", "1.0", {}, tag="cp311-cp311-linux_x86_64")
+    with pytest.raises(TargetError, match="has native code") as caught:
+        locked("app")
+    for way in ("--target-python", "container", "--find-links"):
+        assert way in caught.value.hint
+
+
+EXTENSION = """
+import subprocess, sysconfig
+code = '#include <Python.h>\\nstatic struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "native", 0, -1, 0};'
+code += 'PyMODINIT_FUNC PyInit_native(void) { return PyModule_Create(&m); }'
+open("native.c", "w").write(code)
+include = sysconfig.get_paths()["include"]
+subprocess.check_call(["gcc", "-shared", "-fPIC", "-I", include, "native.c", "-o", "package/native.so", *FLAGS])
+"""
+
+
+@pytest.mark.slow
+def test_a_project_with_a_c_extension_is_built_for_the_target_and_imported(shelf, locked, created, tmp_path):
+    before = EXTENSION.replace("FLAGS", "[]")
+    make_sdist(shelf, "native", "1.0", {"a.py": ""}, before=before, tag="cp37-cp37m-linux_x86_64")
+    bundle = created(locked("native"))
+    assert boots(bundle, "import native; print(native.__name__)", tmp_path) == "native\n"
+
+
+@pytest.mark.slow
+def test_a_library_that_the_target_may_lack_is_refused_by_name(shelf, locked):
+    before = EXTENSION.replace("FLAGS", '["-Wl,--no-as-needed", "-lcrypt"]')
+    make_sdist(shelf, "native", "1.0", {"a.py": ""}, before=before, tag="cp37-cp37m-linux_x86_64")
+    with pytest.raises(TargetError, match=r"libcrypt\.so\.1"):
+        locked("native")
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("requirement", "code"),
+    [
+        ("json-logging-py==0.2", "import jsonlogging"),
+        ("imutils==0.5.4 numpy opencv-python-headless==4.5.5.64", "import imutils"),
+        ("sklearn==0.0.post1", "import pkgutil"),
+        ("wrapt==1.12.1", "from wrapt import _wrappers"),
+        ("fusepy==3.0.1 docopt==0.6.2", "import docopt"),
+        ("simplejson==3.16.0", "import simplejson"),
+    ],
+)
+def test_what_people_have_is_built_and_imported(builder_cache, requirement, code, tmp_path):
+    command = ["-m", "bundler", "create", *requirement.split(), "-o", str(tmp_path / "deps.pyz")]
+    command += ["--cache-dir", str(builder_cache), "-q"]
+    answer = subprocess.run([os.sys.executable, *command], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    boots(tmp_path / "deps.pyz", code, tmp_path)
+
+
+def test_rebuilding_what_was_not_built_is_a_mistake_of_the_caller(shelf, locked):
+    make_wheel(shelf, "helper", "1.0", {"helper.py": b""})
+    (pin,) = locked("helper").pins
+    with pytest.raises(ValueError, match="was not built"):
+        Builder.rebuild(None, pin)
