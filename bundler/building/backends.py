@@ -62,7 +62,7 @@ class Backend:
         )
         try:
             with warnings.catch_warnings():  # what setuptools thinks of the project stands in the log
-                warnings.simplefilter("ignore", pyproject_hooks.BuildBackendWarning)
+                warnings.simplefilter("ignore")
                 return question(hooks)
         except pyproject_hooks.BackendUnavailable as error:
             reason = str(error.traceback).strip().rpartition("\n")[2]
