@@ -34,7 +34,7 @@ from packaging.utils import InvalidName, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from bundler.markers import is_excessive, names_unknown
-from bundler.pins import HEX, Pin, Provided
+from bundler.pins import HEX, Build, Pin, Provided
 from bundler.runtime.errors import ContentError, UsageError
 from bundler.runtime.images import read_verified
 from bundler.runtime.indexes import LOCK_PATH
@@ -155,7 +155,18 @@ def _package(pin: Pin, locate: Callable[[Pin], dict[str, str]]) -> dict[str, Any
     # Other readers build the source; the wheel that came out here is for us.
     table = pin.to_table(locate)
     ours = {key: table[key] for key in ("filename", "sha256", "size", "build") if key in table}
-    return package | {"sdist": _file(pin.build.source, locate), "tool": {TOOL: {"wheel": ours}}}
+    return package | _source_of(pin.build, locate) | {"tool": {TOOL: {"wheel": ours}}}
+
+
+def _source_of(build: Build, locate: Callable[[Pin], dict[str, str]]) -> dict[str, Any]:
+    """Return what *build* was made of, in the words of PEP 751."""
+    repository = build.repository
+    if repository is not None:
+        vcs = {"type": "git", "url": repository.url, "commit-id": repository.commit}
+        return {"vcs": vcs | ({"subdirectory": repository.subdirectory} if repository.subdirectory else {})}
+    if build.is_directory:
+        return {"directory": {"path": locate(build.source)["path"], "editable": False}}
+    return {"sdist": _file(build.source, locate)}
 
 
 def _file(pin: Pin, locate: Callable[[Pin], dict[str, str]]) -> dict[str, Any]:
@@ -284,7 +295,7 @@ def _refuse_unknown_markers(packages: Iterable[Package], where: Path) -> None:
 
 def _pin(package: Package, source: object, where: Path, fitting: frozenset[Tag]) -> Pin:
     at = f"{where}: {package.name}"
-    if isinstance(source, PackageSdist) and (built := _built(package, source, where)) is not None:
+    if not isinstance(source, PackageWheel | PackageArchive) and (built := _built(package, source, where)) is not None:
         return built
     if not isinstance(source, PackageWheel | PackageArchive):
         raise UsageError(
@@ -317,7 +328,7 @@ def _pin(package: Package, source: object, where: Path, fitting: frozenset[Tag])
     )
 
 
-def _built(package: Package, source: PackageSdist, where: Path) -> Pin | None:
+def _built(package: Package, source: object, where: Path) -> Pin | None:
     """Return the wheel that was built of *source*, where a lock of ours names it."""
     ours = (package.tool or {}).get(TOOL)
     if not isinstance(ours, dict) or "wheel" not in ours:
@@ -327,7 +338,10 @@ def _built(package: Package, source: PackageSdist, where: Path) -> Pin | None:
         raise ContentError(at, "is no table", rule="B15")
     table = {"name": package.name, "version": str(package.version), **ours["wheel"]}
     pin = Pin.from_table(table, at, where.absolute().parent)
-    if pin.build is None or pin.build.source.sha256 != source.hashes.get("sha256"):
+    same = not isinstance(source, PackageSdist) or (
+        pin.build is not None and pin.build.source.sha256 == source.hashes.get("sha256")
+    )
+    if pin.build is None or not same:
         raise ContentError(at, "was built from another source than the sdist beside it", rule="A1")
     if not _FILENAME.fullmatch(pin.filename):
         raise ContentError(at, "is no wheel", got=pin.filename, rule="A2")

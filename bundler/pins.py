@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
 HEX = re.compile("[0-9a-f]{64}", re.ASCII)
+COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,20 +76,52 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A commit of a git repository, and the directory of the project in it (empty: its top)."""
+
+    url: str
+    commit: str
+    subdirectory: str = ""
+
+    def to_table(self) -> dict[str, str]:
+        """Return the repository as a table."""
+        table = {"url": self.url, "commit": self.commit}
+        return table | ({"subdirectory": self.subdirectory} if self.subdirectory else {})
+
+    @classmethod
+    def from_table(cls, table: object, where: str) -> Repository:
+        """Read what ``to_table`` has written."""
+        fields = table if isinstance(table, dict) else {}
+        values = [fields.get("url"), fields.get("commit"), fields.get("subdirectory", "")]
+        if not all(isinstance(value, str) for value in values) or not COMMIT.fullmatch(str(values[1])):
+            raise ContentError(f"{where}.repository", "is no commit of a repository", rule="B15")
+        return cls(url=str(values[0]), commit=str(values[1]), subdirectory=str(values[2]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """How a wheel was built: from which *source*, by which *python* (its version), with what installed."""
+    """How a wheel was built: from which *source*, by which *python* (its version), with what installed.
+
+    A source that is no source distribution is a directory, or a *commit* of the git repository at *url*; its bytes are
+    then those of the archive that is made of its files.
+    """
 
     source: Pin
     python: str
     requires: tuple[Pin, ...]
+    repository: Repository | None = None
+    is_directory: bool = False
 
     def to_table(self, locate: Callable[[Pin], dict[str, str]]) -> dict[str, Any]:
         """Return the build as a table; *locate* says where a file is."""
-        return {
+        table = {
             "source": self.source.to_table(locate),
             "python": self.python,
             "requires": [pin.to_table(locate) for pin in self.requires],
         }
+        if self.repository is not None:
+            table["repository"] = self.repository.to_table()
+        return table | ({"directory": True} if self.is_directory else {})
 
     @classmethod
     def from_table(cls, table: object, where: str, directory: Path) -> Build:
@@ -101,6 +134,8 @@ class Build:
             requires=tuple(
                 Pin.from_table(item, f"{where}.requires[{n}]", directory) for n, item in enumerate(table["requires"])
             ),
+            repository=Repository.from_table(table["repository"], where) if "repository" in table else None,
+            is_directory=table.get("directory") is True,
         )
 
 

@@ -21,8 +21,8 @@ class Reporter:
     def resolved(self, lock: Lock) -> None:
         """Hear that resolution has given *lock*."""
 
-    def building(self, name: str, version: str) -> None:
-        """Hear that a wheel of the project *name* is about to be built from its source."""
+    def building(self, what: str) -> None:
+        """Hear that a wheel of *what*, a name and version or a place, is about to be built."""
 
     def fetching(self, pins: int, size: int) -> None:
         """Hear that *pins* wheels are about to be fetched, of *size* bytes in all, as far as known."""

@@ -7,6 +7,6 @@
   wheel is packed anew (``repacking``).
 * What comes out has to load on the target (``native_code``).
 
-In reading order: ``builder``, ``source_trees``, ``environments``, ``backends``, ``sandbox``, ``repacking``,
-``native_code``.
+In reading order: ``builder``, ``projects``, ``source_trees``, ``environments``, ``backends``, ``sandbox``,
+``repacking``, ``native_code``, ``built_wheels``.
 """

@@ -15,29 +15,26 @@ import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from contextlib import closing
 from dataclasses import dataclass, field
-from email.parser import BytesHeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
 
 import bundler.runtime
 from bundler.building.backends import Backend
+from bundler.building.built_wheels import Built, find_kept, keep
 from bundler.building.environments import make_environment
-from bundler.building.native_code import check_native_code
-from bundler.building.repacking import repack
+from bundler.building.projects import Project, directory_project, git_project
 from bundler.building.sandbox import find_sandbox
 from bundler.building.source_trees import read_build_system, unpack
 from bundler.fetching.fetch import fetch
+from bundler.fetching.index_options import redacted
 from bundler.interpreters import Interpreter, find_interpreter, identify
-from bundler.pins import Build, Pin
 from bundler.runtime.documents import to_json
-from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError
+from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.runtime.targets import Target
-from bundler.targets import compatibility_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,10 +43,10 @@ if TYPE_CHECKING:
     from bundler.caching.build_cache import Cache
     from bundler.fetching.index_options import IndexOptions
     from bundler.locks import Lock
+    from bundler.pins import Build, Pin
     from bundler.reporters import Reporter
 
-FORMAT = 1  # another number whenever the same source gives other bytes: built wheels are cached
-_BUILT = "build.json"
+FORMAT = 2  # another number whenever the same source gives other bytes: built wheels are cached
 # Legacy projects say nothing of what builds them. What a setup.py uses → the setuptools that still has it.
 _LEGACY = (
     (re.compile(r"\buse_2to3\b"), "setuptools<58"),  # 58 removed it
@@ -83,16 +80,6 @@ class BuildPolicy:
         if not self.allowed or (self.names is not None and name not in self.names):
             hint = f"--build {name} builds it here, in a sandbox; or offer a wheel of it with --find-links"
             raise UsageError(f"{name} {version}", "exists as source only, and may not be built", hint=hint)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """A wheel that was built: its pin, and the headers of its METADATA that a resolver needs."""
-
-    pin: Pin
-    requires: tuple[str, ...]
-    extras: tuple[str, ...]
-    requires_python: str | None
 
 
 class Builder:
@@ -130,13 +117,29 @@ class Builder:
         ``BundleError`` with the end of the log if the build fails.
         """
         self.policy.check(source.name, source.version)
-        return self._build(source, None)
+        return self._build(Project(source=source, where=f"{source.name} {source.version}"), None)
+
+    def build_project(self, project: Project) -> Built:
+        """Return the wheel of *project*, whose name and version are those that come out; errors as of ``build``."""
+        return self._build(project, None)
+
+    def open_directory(self, directory: Path) -> Project:
+        """Return the project in *directory*."""
+        return directory_project(directory, self._cache)
+
+    def open_repository(self, url: str, revision: str | None, subdirectory: str) -> Project:
+        """Return the project in the git repository *url*."""
+        if self._offline:
+            raise BundleError(
+                redacted(url), "is a repository, and the network is not used", hint="leave --offline away"
+            )
+        return git_project(url, revision, subdirectory, self._cache)
 
     def rebuild(self, pin: Pin) -> Path:
         """Return the wheel of *pin*, built again as its lock says; raise ``ContentError`` if it has other bytes."""
         if pin.build is None:
             raise ValueError(f"{pin.filename} was not built")
-        built = self._build(pin.build.source, pin.build).pin
+        built = self._build(self._found_again(pin), pin.build).pin
         if built.sha256 != pin.sha256:
             what = "was built here with other bytes than its lock says"
             hint = "the compiler or the interpreter differs: lock again, or take the wheel from the other machine"
@@ -145,8 +148,33 @@ class Builder:
 
     # Below
 
-    def _build(self, source: Pin, recorded: Build | None) -> Built:
-        where = f"{source.name} {source.version}"
+    def _found_again(self, pin: Pin) -> Project:
+        """Return the source of *pin*, which was built elsewhere; raise ``ContentError`` if it has changed since."""
+        build = pin.build
+        assert build is not None  # noqa: S101 - for mypy
+        source = build.source
+        project = Project(
+            source=source,
+            where=f"{pin.name} {pin.version}",
+            repository=build.repository,
+            is_directory=build.is_directory,
+        )
+        if self._cache.wheel(source.sha256).is_file() or (build.repository is None and not build.is_directory):
+            return project
+        if build.repository is not None:
+            repository = build.repository
+            again = self.open_repository(repository.url, repository.commit, repository.subdirectory)
+        else:
+            again = self.open_directory(source.path or Path())
+        if again.source.sha256 != source.sha256:
+            what = "has other files than when it was locked"
+            raise ContentError(
+                again.where, what, got=again.source.sha256, want=source.sha256, hint="lock again", rule="A1"
+            )
+        return project
+
+    def _build(self, project: Project, recorded: Build | None) -> Built:
+        source, where = project.source, project.where
         interpreter, fits = self._interpreter()
         ((_, archive),) = self._fetched([source])
         with self._cache.new_layer(hashlib.sha256(f"scratch {source.sha256}".encode()).hexdigest()) as scratch:
@@ -159,9 +187,9 @@ class Builder:
             else:
                 requires = recorded.requires
             key = self._key(source, requires, interpreter)
-            if (kept := self._kept(key, source)) is not None:
+            if (kept := find_kept(key, project, self._cache)) is not None:
                 return kept
-            self._reporter.building(source.name, str(source.version))
+            self._reporter.building(where)
             if not fits:
                 self._reporter.warning(
                     f"{where}: is built by CPython {interpreter.version}, not by the target's Python"
@@ -179,7 +207,8 @@ class Builder:
                 wheel = backend.build()
             except BundleError as error:
                 raise _with_hint(error, source) from None
-            return self._keep(key, source, wheel, Build(source=source, python=interpreter.version, requires=requires))
+            python = interpreter.version
+            return keep(wheel, key, project, target=self.target, python=python, requires=requires, cache=self._cache)
 
     def _interpreter(self) -> tuple[Interpreter, bool]:
         """Return what builds, and whether it is the target's own Python."""
@@ -254,95 +283,6 @@ class Builder:
             visible=tuple(_prefixes(interpreter)),
             settings=_SETTINGS.get(source.name, {}),
         )
-
-    def _keep(self, key: str, source: Pin, wheel: Path, build: Build) -> Built:
-        """Check the *wheel* and put it into the cache."""
-        where = f"{source.name} {source.version}"
-        try:
-            name, version, _, tags = parse_wheel_filename(wheel.name)
-        except ValueError as error:
-            raise ContentError(where, f"builds a wheel with a wrong name: {error}", got=wheel.name, rule="A2") from None
-        if (name, version) != (source.name, source.version):
-            raise ContentError(where, "builds the wheel of another project or version", got=wheel.name, rule="A2")
-        packed = wheel.with_name(f"{wheel.name}.packed")
-        repack(wheel, packed)
-        if not tags & frozenset(compatibility_tags(self.target)):
-            raise TargetError(
-                where,
-                "has native code, and the target's Python is not at hand to build it",
-                got=wheel.name,
-                want=self.target,
-                hint="name the target's Python with --target-python, build in a container of the image, or offer a "
-                "wheel with --find-links",
-            )
-        native = check_native_code(packed, self.target, where)
-        with packed.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        size = packed.stat().st_size
-        pin = Pin(name=name, version=version, filename=wheel.name, sha256=sha256, size=size, build=build)
-        with self._cache.new_wheel(sha256) as new:
-            shutil.copyfile(packed, new.path)
-            new.publish()
-        headers = _headers(packed)
-        with self._cache.new_layer(key) as entry:
-            kept = {"filename": wheel.name, "sha256": sha256, "size": pin.size, "native": native, **headers}
-            kept["requires_pins"] = [item.to_table(_absolute) for item in build.requires]
-            kept["python"] = build.python
-            (entry.path / _BUILT).write_bytes(to_json(kept))
-            shutil.copyfile(packed, entry.path / "wheel")
-            entry.publish()
-        return _built(pin, headers)
-
-    def _kept(self, key: str, source: Pin) -> Built | None:
-        """Return what was built before under *key*, if it is there whole."""
-        directory = self._cache.layer(key)
-        if directory is None:
-            return None
-        try:
-            kept = json.loads((directory / _BUILT).read_bytes())
-            data = (directory / "wheel").read_bytes()
-        except (OSError, ValueError):
-            return None
-        if hashlib.sha256(data).hexdigest() != kept["sha256"]:
-            return None
-        with self._cache.new_wheel(kept["sha256"]) as new:
-            new.path.write_bytes(data)
-            new.publish()
-        requires = tuple(Pin.from_table(item, _BUILT, Path("/")) for item in kept["requires_pins"])
-        build = Build(source=source, python=kept["python"], requires=requires)
-        pin = Pin(
-            name=source.name,
-            version=source.version,
-            filename=kept["filename"],
-            sha256=kept["sha256"],
-            size=kept["size"],
-            build=build,
-        )
-        return _built(pin, kept)
-
-
-def _absolute(pin: Pin) -> dict[str, str]:
-    return {"url": pin.url} if pin.url else {"path": str(pin.path)}
-
-
-def _built(pin: Pin, headers: Mapping[str, object]) -> Built:
-    return Built(
-        pin=pin,
-        requires=tuple(headers["requires"]),  # type: ignore[arg-type]
-        extras=tuple(headers["extras"]),  # type: ignore[arg-type]
-        requires_python=headers["requires_python"],  # type: ignore[arg-type]
-    )
-
-
-def _headers(wheel: Path) -> dict[str, object]:
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = (name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
-        message = BytesHeaderParser().parsebytes(archive.read(name))
-    return {
-        "requires": [str(line) for line in message.get_all("Requires-Dist", [])],
-        "extras": [str(line) for line in message.get_all("Provides-Extra", [])],
-        "requires_python": message.get("Requires-Python"),
-    }
 
 
 @functools.cache

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tarfile
 import tomllib
 import zipfile
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 MAX_FILES = 200_000
 MAX_BYTES = 4 << 30
-_LEFT_BEHIND = (".git", ".hg", ".tox", ".venv", "venv", "build", "dist", "__pycache__", "*.egg-info")
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 
 
@@ -80,17 +78,6 @@ def _check_bounds(filename: str, number: int, size: int) -> None:
     if number > MAX_FILES or size > MAX_BYTES:
         what = "unpacks to more than a source distribution may"
         raise ContentError(filename, what, got=f"{number} files, {size} bytes", rule="A6")
-
-
-def copy_directory(source: Path, out: Path) -> Path:
-    """Copy the project in *source* into *out*, without what its own builds and tools have left there."""
-    ignored = shutil.ignore_patterns(*_LEFT_BEHIND)
-    out.mkdir()
-    try:
-        shutil.copytree(source, out / "source", ignore=ignored, symlinks=True)
-    except (OSError, shutil.Error) as error:
-        raise BundleError(source, f"cannot be copied: {error}") from None
-    return out / "source"
 
 
 def read_build_system(tree: Path, where: str) -> BuildSystem:

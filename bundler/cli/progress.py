@@ -61,8 +61,8 @@ class _Lines(_Warnings):
     def __init__(self) -> None:
         self._started = time.monotonic()
 
-    def building(self, name: str, version: str) -> None:
-        _say(f"building {name} {version} from source: it has no wheel")
+    def building(self, what: str) -> None:
+        _say(f"building {what}: it has no wheel")
 
     def resolved(self, lock: Lock) -> None:
         _say(f"resolved {counted(len(lock.pins), 'package')} in {time.monotonic() - self._started:.1f} s")
@@ -100,8 +100,8 @@ class _Bars(Reporter):
     def resolving(self, requirements: int) -> None:
         self._resolve = self._bars.add_task("resolve", total=None, completed=0)
 
-    def building(self, name: str, version: str) -> None:
-        self._print(f"building {name} {version} from source: it has no wheel")
+    def building(self, what: str) -> None:
+        self._print(f"building {what}: it has no wheel")
 
     def resolved(self, lock: Lock) -> None:
         if self._resolve is not None:

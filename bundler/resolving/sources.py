@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from packaging.pylock import Package, Pylock
     from packaging.utils import NormalizedName
 
-    from bundler.building.builder import Builder, Built
+    from bundler.building.builder import Builder
+    from bundler.building.built_wheels import Built
     from bundler.resolving.uv_query import Query
 
 

@@ -29,8 +29,8 @@ class Heard(Reporter):
     def warning(self, text):
         self.warnings.append(text)
 
-    def building(self, name, version):
-        self.built.append(f"{name} {version}")
+    def building(self, what):
+        self.built.append(what)
 
 
 @pytest.fixture
