@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -122,6 +122,18 @@ class Builder:
     def build_project(self, project: Project) -> Built:
         """Return the wheel of *project*, whose name and version are those that come out; errors as of ``build``."""
         return self._build(project, None)
+
+    def wheel(self, pin: Pin) -> Path:
+        """Return the file of the wheel *pin*, which was built."""
+        return self._cache.wheel(pin.sha256)
+
+    def keep_source(self, project: Project, url: str) -> Project:
+        """Put the archive of *project*, fetched from *url*, into the cache; return the project as one from there."""
+        source = project.source
+        with self._cache.in_use(), self._cache.new_wheel(source.sha256) as new:
+            shutil.copyfile(source.path or Path(), new.path)
+            new.publish()
+        return replace(project, source=replace(source, path=None, url=url), where=redacted(url))
 
     def open_directory(self, directory: Path) -> Project:
         """Return the project in *directory*."""

@@ -82,7 +82,7 @@ def git_project(url: str, revision: str | None, subdirectory: str, cache: Cache)
         if not directory.resolve().is_relative_to(clone.resolve()) or not directory.is_dir():
             raise UsageError(where, "has no such directory", got=subdirectory)
         name = url.rstrip("/").rpartition("/")[2].removesuffix(".git") or "project"
-        pin = _archived(directory, name, cache, path=Path(f"{where}@{commit}"))
+        pin = _archived(directory, name, cache, url=where)
     repository = Repository(url=where, commit=commit, subdirectory=subdirectory)
     return Project(source=pin, where=f"{where}@{commit[:12]}", repository=repository)
 
@@ -113,7 +113,7 @@ def _git(where: str, *arguments: str) -> None:
         raise BundleError(where, f"cannot be cloned: {reason}")
 
 
-def _archived(directory: Path, name: str, cache: Cache, *, path: Path) -> Pin:
+def _archived(directory: Path, name: str, cache: Cache, *, path: Path | None = None, url: str | None = None) -> Pin:
     """Put an archive of *directory* into *cache*; return its pin."""
     with tempfile.TemporaryFile() as file:
         _write_archive(directory, file)
@@ -127,7 +127,7 @@ def _archived(directory: Path, name: str, cache: Cache, *, path: Path) -> Pin:
                     out.write(chunk)
             new.publish()
     normal = canonicalize_name(name)
-    return Pin(name=normal, version=UNKNOWN, filename=f"{name}.tar", sha256=sha256, size=size, path=path)
+    return Pin(name=normal, version=UNKNOWN, filename=f"{name}.tar", sha256=sha256, size=size, path=path, url=url)
 
 
 def _write_archive(directory: Path, file: BinaryIO) -> None:

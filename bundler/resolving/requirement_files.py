@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
-_INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s*=?\s*)(?P<path>.+)")
+INCLUDE = re.compile(r"(?P<option>-r|--requirement|-c|--constraint)(?:\s*=?\s*)(?P<path>.+)")
 _HASH = re.compile(r"\s--hash(?:=|\s+)(\S+)")
 _OPTION = re.compile(r"\s--[a-z].*$")
 _NAMED_URL = re.compile(r"[A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\])?\s*@\s*(?P<place>\S+)", re.ASCII)
@@ -209,17 +209,16 @@ def _lines(path: Path, environ: Mapping[str, str], parents: tuple[Path, ...]) ->
     if resolved in parents:
         names = " → ".join(parent.name for parent in (*parents, resolved))
         raise UsageError(path, "includes itself", got=names, hint="remove one of the -r or -c lines")
-    for number, raw in _logical_lines(read_text(path)):
-        line = _VARIABLE.sub(lambda match: environ.get(match[1], match[0]), raw)
-        include = _INCLUDE.fullmatch(line)
+    for number, line in logical_lines(read_text(path), environ):
+        include = INCLUDE.fullmatch(line)
         if include is None:
             yield f"{path.name}:{number}", line
             continue
-        name = _unquote(include["path"], f"{path.name}:{number}")
+        name = unquote_path(include["path"], f"{path.name}:{number}")
         yield from _lines(path.parent / name, environ, (*parents, resolved))
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+def logical_lines(text: str, environ: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     """Yield each logical line of *text* without its comment, and the number of the line it begins in."""
     joined, start = "", 0
     for number, raw in enumerate([*text.removeprefix("\ufeff").splitlines(), ""], 1):
@@ -229,11 +228,12 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
             continue
         line = _COMMENT.sub("", joined + raw).strip()
         if line:
-            yield start, line
+            yield start, _VARIABLE.sub(lambda match: environ.get(match[1], match[0]), line)
         joined, start = "", 0
 
 
-def _unquote(name: str, where: str) -> str:
+def unquote_path(name: str, where: str) -> str:
+    """Return the path that *name*, quoted or a file: URL, means; refuse one from the network."""
     try:
         (name,) = shlex.split(name)
     except ValueError:

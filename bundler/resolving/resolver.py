@@ -11,6 +11,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +23,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from bundler.locks import Lock, applicable, select_pins
 from bundler.resolving.baseline_constraints import BlockedByBaseline
+from bundler.resolving.expansion import Expansion
 from bundler.resolving.requirement_files import HashDemands, parse_line, read_requirement_files
 from bundler.resolving.resolver_errors import Unsolved, resolver_error
 from bundler.resolving.sources import Sources
@@ -66,6 +70,49 @@ def resolve(
 
     Raise ``UsageError`` if nothing was asked for, ``ContentError`` if a hash differs, and ``BundleError`` otherwise.
     """
+    expansion = None
+    if builder is not None:
+        directory = cache_dir.absolute() / f"projects-{secrets.token_hex(8)}"
+        expansion = Expansion(builder=builder, indexes=indexes, environ=os.environ, directory=directory)
+    try:
+        if expansion is not None:
+            requirements = expansion.requirements(requirements)
+            requirement_files = expansion.files(requirement_files)
+            for note in expansion.notes:
+                reporter.warning(note)
+        return _resolve(
+            requirements,
+            requirement_files=requirement_files,
+            constraint_files=constraint_files,
+            target=target,
+            indexes=indexes,
+            cache_dir=cache_dir,
+            offline=offline,
+            reporter=reporter,
+            baseline_constraints=baseline_constraints,
+            builder=builder,
+            built={} if expansion is None else expansion.built,
+        )
+    finally:
+        if expansion is not None:
+            shutil.rmtree(expansion.directory, ignore_errors=True)
+
+
+def _resolve(
+    requirements: Sequence[str],
+    *,
+    requirement_files: Sequence[Path],
+    constraint_files: Sequence[Path],
+    target: Target,
+    indexes: IndexOptions,
+    cache_dir: Path,
+    offline: bool,
+    reporter: Reporter,
+    baseline_constraints: BaselineConstraints | None,
+    builder: Builder | None,
+    built: Mapping[Path, Pin],
+) -> Lock:
+    """Resolve requirements in which every project is a wheel; *built* are those that were built for it, by path."""
     given = [parse_line(requirement.strip(), "requirement") for requirement in requirements]
     listed = read_requirement_files(requirement_files)
     constraints = read_requirement_files(constraint_files)
@@ -103,6 +150,7 @@ def resolve(
     to_build = [] if query.sources is None else _without_wheel(packages, target)
     chosen = [package for package in packages if package not in to_build]
     pins = list(map(_with_local_size, select_pins(replace(pylock, packages=chosen), _REQUIREMENTS, target)))
+    pins = [built.get(pin.path, pin) if pin.path is not None else pin for pin in pins]
     if query.sources is not None:
         pins += query.sources.pins(to_build)
     lock = Lock(target=target, pins=tuple(sorted(pins, key=lambda pin: pin.name)), provided=provided)

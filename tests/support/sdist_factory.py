@@ -36,17 +36,22 @@ def before():
 """
 
 
-def make_sdist(directory, name, version, files, *, before="pass", tag="py3-none-any", requires=(), build_requires=()):
-    """Write ``name-version.tar.gz`` to *directory*; return its path. *before* is code that runs while it is built."""
+def project_files(name, version, files, *, before="pass", tag="py3-none-any", requires=(), build_requires=()):
+    """Return the files of a project, by their paths. *before* is code that runs while it is built."""
     backend = BACKEND.format(
         name=name, version=version, tag=tag, requires=list(requires), before=textwrap.indent(before, "    ")
     )
-    members = {
+    return {
         "PKG-INFO": f"Metadata-Version: 1.0\nName: {name}\nVersion: {version}\n",
         "pyproject.toml": PYPROJECT.format(requires=list(build_requires)),
         "backend.py": backend,
         **{f"package/{path}": text for path, text in files.items()},
     }
+
+
+def make_sdist(directory, name, version, files, **options):
+    """Write ``name-version.tar.gz`` to *directory*; return its path. *options* are those of ``project_files``."""
+    members = project_files(name, version, files, **options)
     path = directory / f"{name}-{version}.tar.gz"
     with tarfile.open(path, "w:gz") as tar:
         for member, text in members.items():

@@ -1,0 +1,221 @@
+"""Requirement files as people have them: with projects, other machines' paths and names that are not for here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+
+import pytest
+from support.interpreters import target_of
+from support.package_servers import Site, serving
+from support.sdist_factory import make_sdist, project_files
+from support.wheel_factory import make_wheel
+
+from bundler.building.builder import BuildPolicy
+from bundler.create import Options, builder_for, lock
+from bundler.fetching.index_options import IndexOptions
+from bundler.locks import Lock
+from bundler.reporters import Reporter
+from bundler.runtime.errors import BundleError, ContentError, UsageError
+
+
+class Heard(Reporter):
+    def __init__(self):
+        self.warnings = []
+
+    def warning(self, text):
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    directory = tmp_path / "shelf"
+    directory.mkdir()
+    make_wheel(directory, "helper", "1.0", {"helper.py": b"value = 41\n"})
+    return directory
+
+
+@pytest.fixture
+def ask(cache, shelf, tmp_path):
+    def ask(*requirements, text=None, build=BuildPolicy(), reporter=None):  # noqa: B008 - it is frozen
+        indexes = IndexOptions(no_index=True, find_links=(str(shelf),), retries=0)
+        options = Options(target=target_of("3.7"), indexes=lambda: indexes, cache=cache, build=build)
+        files = []
+        if text is not None:
+            (tmp_path / "requirements.txt").write_text(text)
+            files = [tmp_path / "requirements.txt"]
+        return lock(requirements, requirement_files=files, options=options, reporter=reporter)
+
+    return ask
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project in a directory."""
+    directory = tmp_path / "proj"
+    for name, text in project_files("app", "1.0", {"app.py": "value = 1\n"}, requires=["helper"]).items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+    return directory
+
+
+def pins(locked):
+    return [f"{pin.name} {pin.version}" for pin in locked.pins]
+
+
+@pytest.mark.parametrize("line", ["-e ./proj", "./proj", "app @ file://BASE/proj", "proj/ ; python_version < '3.8'"])
+def test_a_local_project_is_built_and_what_it_requires_comes_along(line, ask, project, tmp_path):
+    reporter = Heard()
+    locked = ask(text=line.replace("BASE", str(tmp_path)) + "\n", reporter=reporter)
+    assert pins(locked) == ["app 1.0", "helper 1.0"]
+    told = [text for text in reporter.warnings if "later edits do not count: app" in text]
+    assert len(told) == line.startswith("-e")
+    build = locked.pins[0].build
+    assert build.is_directory
+    assert build.source.path == project
+
+
+def test_a_project_of_the_command_line_is_built_too(ask, project, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert pins(ask("./proj")) == ["app 1.0", "helper 1.0"]
+
+
+def test_the_lock_names_the_directory_and_is_read_again(ask, project, tmp_path):
+    locked = ask(text="-e ./proj\n")
+    text = locked.to_toml(relative_to=tmp_path)
+    assert '[packages.directory]\npath = "proj"\neditable = false' in text
+    assert Lock.from_toml(text, tmp_path / "pylock.toml", None) == locked
+
+
+def test_what_tools_leave_in_a_project_changes_nothing(ask, project):
+    first = ask(text="./proj\n").pins[0]
+    for name in ("build/x.py", ".git/HEAD", "__pycache__/a.pyc", "app.egg-info/PKG-INFO", ".venv/bin/python"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("left behind")
+    os.utime(project / "backend.py", (1, 1))
+    assert ask(text="./proj\n").pins[0].build.source.sha256 == first.build.source.sha256
+    (project / "package" / "app.py").write_text("value = 2\n")
+    assert ask(text="./proj\n").pins[0].sha256 != first.sha256
+
+
+def test_a_source_distribution_by_path_is_built(ask, tmp_path):
+    make_sdist(tmp_path, "app", "1.0", {"app.py": ""}, requires=["helper"])
+    assert pins(ask(text="./app-1.0.tar.gz\n")) == ["app 1.0", "helper 1.0"]
+
+
+def test_one_by_url_is_fetched_and_its_hash_is_compared(ask, tmp_path):
+    data = make_sdist(tmp_path, "app", "1.0", {"app.py": ""}).read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    with serving(Site()) as site:
+        url = site.add("/app-1.0.tar.gz", data)
+        locked = ask(text=f"app @ {url}#sha256={sha256}\n")
+        assert (locked.pins[0].build.source.url, locked.pins[0].build.source.sha256) == (url, sha256)
+        with pytest.raises(ContentError, match="is not what the line says") as caught:
+            ask(text=f"\n{url}#sha256={'0' * 64}\n")
+    assert caught.value.where.startswith("requirements.txt:2: ")
+
+
+@pytest.fixture
+def repository(project, tmp_path):
+    """A bare repository with the project below ``py/``, at tag v1; and the commit that the tag names."""
+    work = tmp_path / "work"
+    work.mkdir()
+    project.rename(work / "py")
+    who = ["-c", "user.name=me", "-c", "user.email=me@example.test"]
+    for arguments in (["init", "-q", "-b", "main"], ["add", "."], [*who, "commit", "-qm", "one"], ["tag", "v1"]):
+        subprocess.run(["git", *arguments], cwd=work, check=True)
+    subprocess.run(["git", "clone", "-q", "--bare", str(work), str(tmp_path / "bare.git")], check=True)
+    commit = subprocess.run(["git", "rev-parse", "v1"], cwd=work, capture_output=True, text=True, check=True).stdout
+    return f"file://{tmp_path}/bare.git", commit.strip()
+
+
+@pytest.mark.parametrize("revision", ["v1", "main", "COMMIT", None])
+def test_a_commit_of_a_repository_is_built_and_locked_by_its_hash(revision, ask, repository, tmp_path):
+    url, commit = repository
+    at = "" if revision is None else f"@{revision.replace('COMMIT', commit)}"
+    locked = ask(text=f"app @ git+{url}{at}#subdirectory=py\n")
+    build = locked.pins[0].build.repository
+    assert (build.url, build.commit, build.subdirectory) == (url, commit, "py")
+    text = locked.to_toml()
+    assert f'commit-id = "{commit}"' in text
+    assert Lock.from_toml(text, tmp_path / "pylock.toml", None) == locked
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("app @ git+URL@nowhere#subdirectory=py", "has no such commit, tag or branch"),
+        ("app @ git+URL@--upload-pack=x#subdirectory=py", "has no such commit, tag or branch"),
+        ("app @ git+URL#subdirectory=../..", "has no such directory"),
+        ("app @ git+URL", "it is no Python project"),
+        ("app @ git+URL/missing.git", "cannot be cloned"),
+        ("other @ git+URL#subdirectory=py", "names another project than it leads to"),
+    ],
+)
+def test_a_repository_that_cannot_be_used_says_why(line, words, ask, repository):
+    with pytest.raises(BundleError, match=words):
+        ask(text=line.replace("URL", repository[0]) + "\n")
+
+
+def test_paths_of_another_machine_are_names_with_one_warning_for_all(ask, shelf):
+    make_wheel(shelf, "other", "2.0", {"other.py": b""})
+    reporter = Heard()
+    text = "helper @ file:///croot/helper_1668696182826/work\nother @ file:///tmp/build/80754af9/other_1/work\n"
+    assert pins(ask(text=text, reporter=reporter)) == ["helper 1.0", "other 2.0"]
+    assert reporter.warnings == ["read as names, since their files are another machine's: helper, other"]
+
+
+def test_what_is_not_for_here_is_left_out_with_its_reason(ask):
+    reporter = Heard()
+    assert pins(ask(text="helper\npkg-resources==0.0.0\npywin32==227\n", reporter=reporter)) == ["helper 1.0"]
+    assert reporter.warnings == [
+        "left out: pkg-resources: no project: an old pip's freeze has made it up",
+        "left out: pywin32: for Windows only",
+    ]
+
+
+def test_the_other_lines_of_a_file_stay_where_they_are(ask, project, tmp_path):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "b.txt").write_text("-e ../proj\n\nsix ==\n")
+    with pytest.raises(BundleError, match=r"b\.txt:3: is not a requirement"):
+        ask(text="\n-r more/b.txt\n")
+
+
+def test_constraints_and_links_of_a_rewritten_file_are_those_beside_the_file(ask, project, tmp_path, shelf):
+    make_wheel(shelf, "helper", "2.0", {"helper.py": b""})
+    (tmp_path / "constraints.txt").write_text("helper<2\n")
+    (tmp_path / "links").mkdir()
+    make_wheel(tmp_path / "links", "linked", "1.0", {"linked.py": b""})
+    locked = ask(text="-c constraints.txt\n-f links\nlinked\n-e ./proj\n")
+    assert pins(locked) == ["app 1.0", "helper 1.0", "linked 1.0"]
+
+
+def test_without_building_each_is_refused_with_its_line(ask, project):
+    for line in ("-e ./proj", "./proj", "git+https://example.test/app"):
+        with pytest.raises(UsageError, match="a bundle holds wheels only") as caught:
+            ask(text=f"\n{line}\n", build=None)
+        assert caught.value.where == "requirements.txt:2"
+
+
+def test_nothing_is_left_in_the_cache_but_what_is_kept(ask, project, cache):
+    ask(text="-e ./proj\n")
+    assert list((cache.root / "uv").glob("projects-*")) == []
+    assert list((cache.root / "temporary").iterdir()) == []
+
+
+def test_a_directory_without_a_project_says_what_it_lacks(ask, tmp_path):
+    (tmp_path / "myenv").mkdir()
+    (tmp_path / "myenv" / "pyvenv.cfg").write_text("")
+    with pytest.raises(UsageError, match=r"without pyproject\.toml or setup\.py") as caught:
+        ask(text="./myenv\n")
+    assert "virtual environment" in caught.value.hint
+
+
+def test_a1_another_machine_refuses_a_directory_that_has_changed(ask, project, cache):
+    locked = ask(text="./proj\n")
+    (project / "package" / "app.py").write_text("value = 2\n")
+    cache.wheel(locked.pins[0].build.source.sha256).unlink()
+    options = Options(target=target_of("3.7"), indexes=IndexOptions, cache=cache)
+    with pytest.raises(ContentError, match="has other files than when it was locked"):
+        builder_for(options, Reporter()).rebuild(locked.pins[0])
