@@ -19,6 +19,7 @@ from bundler.cli.options import (
     add_target,
     baseline_of,
     create_options,
+    default_target_said,
 )
 from bundler.cli.progress import counted, progress
 from bundler.cli.transfers import opened
@@ -126,15 +127,16 @@ def run(options: argparse.Namespace) -> int:
         if options.lock:
             locked = Lock.from_toml(read_text(options.lock), options.lock, settings.target)
         else:
-            locked = lock(
-                options.requirements,
-                requirement_files=options.requirement,
-                constraint_files=options.constraint,
-                options=settings,
-                reporter=reporter,
-                baseline=baseline_of(options),
-                skip_provided=options.skip_provided,
-            )
+            with default_target_said(options):
+                locked = lock(
+                    options.requirements,
+                    requirement_files=options.requirement,
+                    constraint_files=options.constraint,
+                    options=settings,
+                    reporter=reporter,
+                    baseline=baseline_of(options),
+                    skip_provided=options.skip_provided,
+                )
         if form == "wheelhouse":
             made = create_wheelhouse(locked, options.output, options=settings, force=options.force, reporter=reporter)
         else:

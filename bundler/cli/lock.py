@@ -15,6 +15,7 @@ from bundler.cli.options import (
     add_target,
     baseline_of,
     create_options,
+    default_target_said,
 )
 from bundler.cli.progress import counted, progress
 from bundler.create import lock
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    with progress(quiet=options.quiet) as reporter:
+    with default_target_said(options), progress(quiet=options.quiet) as reporter:
         locked = lock(
             options.requirements,
             requirement_files=options.requirement,

@@ -41,7 +41,23 @@ _NOT_FOUND = re.compile(
 _BUILD = re.compile(r"Failed to (?:download and )?build `(?P<name>[\w.-]+)==(?P<version>[^`\s]+)`", re.ASCII)
 
 
-class NoWheelError(BundleError):
+# Names that people require because they import them.
+_MODULES = {
+    "cv2": "opencv-python-headless",
+    "skimage": "scikit-image",
+    "pil": "pillow",
+    "yaml": "pyyaml",
+    "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv",
+    "sklearn": "scikit-learn",
+}
+
+
+class ResolutionError(BundleError):
+    """There is no solution for the target."""
+
+
+class NoWheelError(ResolutionError):
     """A project that is needed has no wheel for the target."""
 
 
@@ -96,6 +112,9 @@ def resolver_error(
         return BundleError("requirements", f"cannot be resolved offline: {explanation}", hint=hint)
     if unknown:
         name = unknown["name"] or unknown["empty"]
+        if project := _MODULES.get(name.lower()):
+            what = f"is a module, and the project that has it is called {project}"
+            return ResolutionError(name, what, hint=f"require {project}")
         hint = (
             f"check the spelling of {name}, and that {_places(indexes)} answers with a list of its files: "
             "not with 404, a login page or a refusal"
@@ -103,7 +122,7 @@ def resolver_error(
         return BundleError(name, f"was not found: {explanation}", hint=hint)
     if "No solution found" in text:
         hint = next((hint for hint in hints if "re-releases" in hint), "loosen one of the requirements it names")
-        return BundleError("requirements", f"cannot be resolved: {explanation}", hint=hint)
+        return ResolutionError("requirements", f"cannot be resolved: {explanation}", hint=hint)
     fetched = re.search(r"(?:Failed to fetch|Failed to read `--find-links` \w+): `?(?P<url>\S+?)`?(?:\s|$)", text)
     if fetched or "://" in explanation:
         hint = f"check the network and the index ({_places(indexes)}): pip config list"

@@ -186,6 +186,16 @@ def test_wrong_use_has_a_clear_error_the_right_code_and_leaves_nothing(bundle, t
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_target_that_nobody_has_named_is_said_where_there_is_no_solution(bundle, shelf, tmp_path):
+    make_wheel(shelf, "modern", "1.0", {"modern.py": b""}, tag="cp312-cp312-manylinux2014_x86_64")
+    program = [sys.executable, "-m", "bundler", "lock", "modern", "--no-index", "-f", str(shelf), "--cache-dir", "c"]
+    answer = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert "nobody has named the target, so it is azureml-py37: --target or --python name another" in answer.stderr
+    answer = subprocess.run([*program, "--python", "3.8.1"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "nobody has named" not in answer.stderr
+
+
 def test_an_error_is_json_too_where_that_was_asked_for(bundle):
     answer = bundle("create", "gamma", "-o", "x.pyz", "--json")
     assert json.loads(answer.stdout)["exit_code"] == 1
