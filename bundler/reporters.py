@@ -49,6 +49,9 @@ class Reporter:
         """Return a reporter for what is no package of the user's: of it only warnings are heard."""
         return _OnlyWarnings(self)
 
+    def note(self, text: str) -> None:
+        """Hear what was decided for the user, who may want it otherwise."""
+
     def warning(self, text: str) -> None:
         """Hear that something is odd, but not wrong enough to stop."""
 

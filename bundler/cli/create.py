@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.azureml.settings import deployment_of, keep_in_upload, settings_text
+from bundler.cli.conda_requirements import without_conda_files
 from bundler.cli.options import (
     add_baseline,
     add_build,
@@ -122,15 +123,19 @@ def run(options: argparse.Namespace) -> int:
     _check(options)
     form: Form = options.format
     made: Bundle | Wheelhouse
-    with progress(quiet=options.quiet or options.json) as reporter, _layer_cache(options) as layer_cache:
-        settings = replace(create_options(options), layer_cache=layer_cache)
+    with (
+        progress(quiet=options.quiet or options.json) as reporter,
+        without_conda_files(options, reporter) as asked,
+        _layer_cache(options) as layer_cache,
+    ):
+        settings = replace(create_options(asked), layer_cache=layer_cache)
         if options.lock:
             locked = Lock.from_toml(read_text(options.lock), options.lock, settings.target)
         else:
-            with default_target_said(options):
+            with default_target_said(asked):
                 locked = lock(
                     options.requirements,
-                    requirement_files=options.requirement,
+                    requirement_files=asked.requirement,
                     constraint_files=options.constraint,
                     options=settings,
                     reporter=reporter,

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.cli.conda_requirements import without_conda_files
 from bundler.cli.options import (
     add_baseline,
     add_build,
@@ -43,12 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    with default_target_said(options), progress(quiet=options.quiet) as reporter:
+    with (
+        progress(quiet=options.quiet) as reporter,
+        without_conda_files(options, reporter) as asked,
+        default_target_said(asked),
+    ):
         locked = lock(
             options.requirements,
-            requirement_files=options.requirement,
+            requirement_files=asked.requirement,
             constraint_files=options.constraint,
-            options=create_options(options),
+            options=create_options(asked),
             reporter=reporter,
             baseline=baseline_of(options),
             skip_provided=options.skip_provided,

@@ -35,7 +35,13 @@ def add_requirements(parser: argparse.ArgumentParser) -> None:
     """Add what is asked for."""
     parser.add_argument("requirements", metavar="REQ", nargs="*", help="a requirement, such as 'pandas==1.3.5'")
     parser.add_argument(
-        "-r", "--requirement", metavar="FILE", action="append", default=[], type=Path, help="a requirements file"
+        "-r",
+        "--requirement",
+        metavar="FILE",
+        action="append",
+        default=[],
+        type=Path,
+        help="a requirements file, or conda's environment.yml",
     )
     parser.add_argument(
         "-c", "--constraint", metavar="FILE", action="append", default=[], type=Path, help="a constraints file"

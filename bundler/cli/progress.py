@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bundler.reporters import Reporter
+from bundler.runtime.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,10 @@ def progress(*, quiet: bool) -> Iterator[Reporter]:
 
 
 class _Warnings(Reporter):
-    """Shows warnings only."""
+    """Shows warnings, and what was decided for the user."""
+
+    def note(self, text: str) -> None:
+        _say(printable(text))
 
     def warning(self, text: str) -> None:
         _say(f"warning: {text}")
@@ -134,6 +138,9 @@ class _Bars(Reporter):
     def copied(self, digest: str, size: int) -> None:
         if self._copy is not None:
             self._bars.advance(self._copy, size)
+
+    def note(self, text: str) -> None:
+        self._print(printable(text))
 
     def warning(self, text: str) -> None:
         self._print(f"warning: {text}")

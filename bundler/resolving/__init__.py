@@ -2,7 +2,9 @@
 
 * uv decides; what it answers is validated, narrowed to the target, and held to the hashes that the user demands.
 * Over an image with packages of its own, ``baseline_constraints`` asks until the result does not break the image.
+* conda's environment files become requirements files first.
 
 In reading order: ``resolver``, ``requirement_files``, ``uv_command``, ``resolver_errors``, ``baseline_constraints``,
-``baseline_requirements``; what an image has is in ``baseline/``.
+``baseline_requirements``; what an image has is in ``baseline/``. For conda: ``conda_files``,
+``conda_specs``, ``conda_names``, ``conda_python``.
 """

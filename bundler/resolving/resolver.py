@@ -153,6 +153,8 @@ def _resolve(
     pins = [built.get(pin.path, pin) if pin.path is not None else pin for pin in pins]
     if query.sources is not None:
         pins += query.sources.pins(to_build)
+        for name, reason in query.sources.passed_over.items():
+            reporter.warning(f"{name} is passed over for another version: it has no wheel that fits, and {reason}")
     lock = Lock(target=target, pins=tuple(sorted(pins, key=lambda pin: pin.name)), provided=provided)
     reporter.resolved(lock)
     return lock
@@ -285,12 +287,12 @@ def _uv_platforms(target: Target) -> tuple[str, str]:
 
 
 def _unfitting(pylock: Pylock, query: Query) -> Iterator[Package]:
-    """Yield the packages of *pylock* without a fitting wheel. Of direct ones there is no other version to choose."""
+    """Yield the packages of *pylock* with wheels of which none fits, and whose source cannot be built either."""
     tags = frozenset(compatibility_tags(query.target))
     for package in applicable(pylock.packages, query.target):
-        if package.sdist is not None and query.sources is not None:
-            continue  # it is built
-        if package.wheels and not any(tags & parse_wheel_filename(wheel.filename)[3] for wheel in package.wheels):
+        if not package.wheels or any(tags & parse_wheel_filename(wheel.filename)[3] for wheel in package.wheels):
+            continue
+        if package.sdist is None or query.sources is None or not query.sources.can_build(package):
             yield package
 
 

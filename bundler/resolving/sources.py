@@ -1,6 +1,8 @@
 """Sources that the resolver may choose: their metadata while it resolves, and their wheels when it has chosen.
 
 * uv chooses as if everything could be built: never an older version because that has a wheel.
+* One whose source cannot be built for the target, and whose wheels do not fit, is passed over, and named: of a project
+  that publishes wheels an older version may have one.
 * The metadata of a source that does not say it is learnt by building the source, in the sandbox; then uv is asked
   again.
 """
@@ -18,7 +20,7 @@ from bundler.locks import place_of
 from bundler.pins import Pin
 from bundler.resolving.resolver_errors import Unsolved
 from bundler.resolving.uv_query import Metadata, compile_once
-from bundler.runtime.errors import ContentError
+from bundler.runtime.errors import ContentError, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,6 +40,7 @@ class Sources:
         self.known: dict[tuple[NormalizedName, str], Metadata] = {}
         self._builder = builder
         self._built: dict[str, Built] = {}
+        self.passed_over: dict[str, str] = {}
 
     def compile(self, query: Query, platform: str | None, excluded: Sequence[str]) -> Pylock:
         """Return what uv answers, asked until it knows all metadata that it needs; raise ``Unsolved`` as uv does."""
@@ -49,6 +52,15 @@ class Sources:
                 if needed is None or needed in self.known:
                     raise
                 self._learn(needed, query)
+
+    def can_build(self, package: Package) -> bool:
+        """Tell whether *package*, whose wheels do not fit, can be built; if not, another version is worth a try."""
+        try:
+            self._build(package)
+        except TargetError as error:
+            self.passed_over[f"{package.name} {package.version}"] = error.what
+            return False
+        return True
 
     def pins(self, packages: Iterable[Package]) -> list[Pin]:
         """Return the wheels of *packages*, each of which has a source, built."""

@@ -14,6 +14,7 @@ from support.wheel_factory import make_wheel
 
 from bundler.building.builder import Builder, BuildPolicy
 from bundler.caching.build_cache import Cache
+from bundler.create import lock
 from bundler.locks import Lock
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError
@@ -204,6 +205,25 @@ def test_a_native_project_without_the_targets_python_names_the_ways_out(shelf, l
         locked("app")
     for way in ("--target-python", "container", "--find-links"):
         assert way in caught.value.hint
+
+
+def test_a_version_that_can_neither_be_built_nor_has_a_fitting_wheel_is_passed_over_and_named(
+    shelf, options, tmp_path, monkeypatch
+):
+    without_the_target(monkeypatch, tmp_path)
+    make_wheel(shelf, "app", "1.0", {"app.py": b""})
+    make_wheel(shelf, "app", "2.0", {"app.py": b""}, tag="cp37-cp37m-manylinux_2_28_x86_64")
+    make_sdist(shelf, "app", "2.0", {}, tag="cp311-cp311-linux_x86_64")
+    reporter = Heard()
+    (pin,) = lock(["app"], options=replace(options, target=replace_libc(options.target)), reporter=reporter).pins
+    assert str(pin.version) == "1.0"
+    assert [text for text in reporter.warnings if "app 2.0 is passed over" in text]
+    with pytest.raises(BundleError, match=r"app"):
+        lock(["app==2.0"], options=replace(options, target=replace_libc(options.target)))
+
+
+def replace_libc(target):
+    return target._replace(libc_version="2.27")
 
 
 EXTENSION = """

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import zstandard
+from support.commands import REQUIREMENTS
 from support.image_factory import make_image
 from support.small_zips import ACCEPTED, REFUSED
 from support.wheel_factory import Part, record_line, zip_of
@@ -126,6 +127,12 @@ def locks() -> list[bytes]:
     package = f'[[packages]]\nname = "demo"\nversion = "1.0"\nwheels = [{row}]\n'
     archive = f'[[packages]]\nname = "demo"\narchive = {row}\nmarker = "python_version < \'3.8\'"\n'
     return [(head + package).encode(), (head + archive).encode(), (head + "packages = []\n[tool.bundler]\n").encode()]
+
+
+def conda_files() -> list[bytes]:
+    specs = ["python>=3.7,<3.9", "numpy=1.21.6=py37_0", "conda-forge::opencv", "'pandas 1.3.*'", "pip: [six, -r a.txt]"]
+    small = "dependencies:\n" + "".join(f"- {spec}\n" for spec in specs)
+    return [small.encode(), *(path.read_bytes() for path in sorted((REQUIREMENTS / "conda").glob("*.y*ml")))]
 
 
 def frames() -> list[bytes]:

@@ -33,6 +33,7 @@ import zstandard
 from fuzzing import seeds
 from installer.records import parse_record_file
 from packaging.metadata import parse_email
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from support.refusals import check_error, refusals
@@ -43,6 +44,7 @@ from bundler.archives.tar_reader import read_tar
 from bundler.archives.tar_writer import END, FrameWriter, tar_header
 from bundler.archives.zip_reader import Archive
 from bundler.locks import Lock
+from bundler.resolving.conda_files import parse_conda_file
 from bundler.runtime.carriers import Member, open_carrier
 from bundler.runtime.documents import Config, Descriptor, Manifest, digest_of, is_tree_path, parse_json, to_json
 from bundler.runtime.errors import TrustError
@@ -255,6 +257,26 @@ def fuzz_lock(data: bytes) -> bool:
     return True
 
 
+def fuzz_conda(data: bytes) -> bool:
+    """A conda environment file: each package becomes a requirement, in its line or below."""
+    with refusals() as refused:
+        file = parse_conda_file(data.decode("utf-8", "replace"), Path("/project/environment.yml"))
+    if refused:
+        return False
+    written = file.requirements().splitlines()
+    assert [line for line in written if line] == [line for _, line in file.lines]
+    assert all(number <= at for (number, _), at in zip(file.lines, _numbers(written), strict=True))
+    for mapped in file.mapped:
+        Requirement(mapped.requirement)
+    with refusals():
+        _ = file.python and file.python.find_target()
+    return True
+
+
+def _numbers(lines: list[str]) -> list[int]:
+    return [number for number, line in enumerate(lines, 1) if line]
+
+
 def fuzz_frame(data: bytes) -> bool:
     """A zstd frame: what is accepted ends for libzstd where its bytes end; it has this size and no dictionary."""
     raw = int.from_bytes(data[:3], "little")
@@ -382,6 +404,7 @@ TARGETS = {
     "index": Target_(_document(_index), seeds.indexes, (b"..", b"/", b".bundle/", b"null", "²".encode())),
     "target": Target_(_document(lambda data: Target.from_json(parse_json(data, "t"))), seeds.targets),
     "lock": Target_(fuzz_lock, seeds.locks, (b"[[packages]]\n", b"wheels = ", b"hashes = ", b"marker = ", b"size = ")),
+    "conda": Target_(fuzz_conda, seeds.conda_files, (b"\n- ", b"- pip:\n", b"::", b"=", b">=", b".*", b"&a ", b"*a")),
     "frame": Target_(fuzz_frame, seeds.frames, (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18")),
     "gzip": Target_(fuzz_gzip, seeds.gzips, (b"\x1f\x8b\x08",)),
     "pyz": Target_(fuzz_pyz, seeds.pyzs, (b"PK\1\2", b"PK\3\4", b"PK\5\6")),
