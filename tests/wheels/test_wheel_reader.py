@@ -91,6 +91,15 @@ def test_a2_other_tags_in_wheel_are_worth_a_warning_at_most(tag, warned, tmp_pat
     assert ["other tags in WHEEL" in text for text in heard] == [True] * warned
 
 
+@pytest.mark.parametrize("body", [b"", b"\nTag: cp39-cp39-any\n"], ids=["none", "in the body"])
+def test_a2_a_wheel_without_tags_is_worth_a_warning(body, tmp_path):
+    """As catboost 1.0.6 is."""
+    heard = []
+    assert read_all(make_wheel(tmp_path, files={f"{INFO}/WHEEL": b"Wheel-Version: 1.0\n" + body}), heard.append)
+    (warning,) = heard
+    assert "has other tags in WHEEL than in its file name; got none, want py3-none-any" in warning
+
+
 def test_a9_accepts_hex_that_matches_with_one_warning(tmp_path):
     def in_hex(text):
         return text.replace(hashed("sha256"), hashlib.sha256(b"x = 1\n").hexdigest())
@@ -177,7 +186,6 @@ REFUSED = {
     ("A2", "no Wheel-Version"): (files(WHEEL=b"Tag: py3-none-any\n"), "Wheel-Version"),
     ("A2", "Wheel-Version 2"): (files(WHEEL=GOOD_WHEEL.replace(b"1.0", b"2.0")), "2.0"),
     ("A2", "two Wheel-Versions"): (files(WHEEL=b"Wheel-Version: 1.0\n" + GOOD_WHEEL), "Wheel-Version"),
-    ("A2", "no tags"): (files(WHEEL=b"Wheel-Version: 1.0\n"), "none"),
     ("A2", "half a tag"): (files(WHEEL=b"Wheel-Version: 1.0\nTag: py3-none\n"), "py3-none"),
     ("A9", "no RECORD"): ({"record": lambda _: None}, "RECORD"),
     ("A9", "not UTF-8"): ({"record": lambda _: b"\xff\xfe,,"}, "RECORD"),
