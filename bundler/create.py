@@ -33,6 +33,7 @@ from bundler.runtime.errors import UsageError
 from bundler.runtime.frames import processors
 from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
 from bundler.targets import needed_libc
+from bundler.wheels.requirers import missed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -103,10 +104,12 @@ def lock(
     reporter: Reporter | None = None,
     baseline: Baseline | None = None,
     skip_provided: bool = False,
+    drop: Sequence[str] = (),
 ) -> Lock:
     """Resolve *requirements* and *requirement_files* for the target of *options*.
 
     With a *baseline*, so that the bundle breaks nothing of that image; *skip_provided* leaves to it what it has.
+    The packages *drop* are left out of what was resolved, whoever requires them.
     """
     baseline_constraints = None
     if baseline is not None:
@@ -135,7 +138,7 @@ def lock(
             reporter=reporter or Reporter(),
             baseline_constraints=baseline_constraints,
             builder=builder_for(options, reporter or Reporter()),
-        )
+        ).without(drop)
 
 
 def builder_for(options: Options, reporter: Reporter) -> Builder | None:
@@ -226,6 +229,9 @@ def create(
             documents=documents,
             serial=options.serial,
         )
+        requires = {f"{item.name} {item.version}": item.requires for item in image.tree.distributions}
+        for warning in missed(locked.dropped, requires, locked.target):
+            reporter.warning(warning)
         size = write_carrier(image, out, form=form, force=force, decode=decode, jobs=jobs)
         clock.lap("carrier")
     return Bundle(

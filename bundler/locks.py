@@ -4,7 +4,8 @@
   and the best fitting wheel is chosen. One that was made here for another target is refused.
 * A pin is a wheel that fits the target, with a sha256; each project has one (rules A1 and A2). Source distributions,
   directories and repositories are no pins.
-* What was left out because the image has it, in exactly that version, is listed in ``tool.bundler.provided``.
+* What was left out because the image has it, in exactly that version, is listed in ``tool.bundler.provided``; what
+  was left out because the user said so, in ``tool.bundler.dropped``.
 * What is written is the same for the same lock: sorted, no time stamps, no user names and passwords. What travels in
   the bundle has no query strings and no places of this host either.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urldefrag, urlsplit, urlunsplit
@@ -34,7 +35,7 @@ from packaging.utils import InvalidName, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from bundler.markers import is_excessive, names_unknown
-from bundler.pins import HEX, Pin, Provided
+from bundler.pins import HEX, Dropped, Pin, Provided
 from bundler.runtime.errors import ContentError, UsageError
 from bundler.runtime.images import read_verified
 from bundler.runtime.indexes import LOCK_PATH
@@ -59,11 +60,12 @@ _FILENAME = re.compile(r"[\w.!+-]+\.whl", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """All pins for a target, sorted by name, and what is left to the image."""
+    """All pins for a target, sorted by name, what is left to the image, and what was dropped."""
 
     target: Target
     pins: tuple[Pin, ...]
     provided: tuple[Provided, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
 
     @classmethod
     def from_toml(cls, text: str, where: Path, target: Target | None) -> Lock:
@@ -85,7 +87,29 @@ class Lock:
                 want=target,
                 hint="make a lock for this target with bundle lock, or name the lock's own target",
             )
-        return cls(target=target, pins=tuple(select_pins(pylock, where, target)), provided=_provided(pylock, where))
+        return cls(
+            target=target,
+            pins=tuple(select_pins(pylock, where, target)),
+            provided=tuple(Provided(**item) for item in _listed(pylock, "provided", where)),
+            dropped=tuple(Dropped(**item) for item in _listed(pylock, "dropped", where)),
+        )
+
+    def without(self, names: Iterable[str]) -> Lock:
+        """Return the lock without the packages *names*, which it lists as dropped instead.
+
+        Raise ``UsageError`` if it has no such package. What was dropped before may be named again.
+        """
+        wanted = set(map(canonicalize_name, names))
+        missing = wanted - {pin.name for pin in self.pins} - {item.name for item in self.dropped}
+        if missing:
+            what = "names what is not in the lock"
+            raise UsageError("--drop", what, got=", ".join(sorted(missing)), hint="bundle lock shows what is in it")
+        dropped = [Dropped(name=pin.name, version=pin.version) for pin in self.pins if pin.name in wanted]
+        return replace(
+            self,
+            pins=tuple(pin for pin in self.pins if pin.name not in wanted),
+            dropped=tuple(sorted((*self.dropped, *dropped), key=lambda item: item.name)),
+        )
 
     def to_toml(self, *, relative_to: Path | None = None) -> str:
         """Return the lock as ``pylock.toml``; local wheels are named relative to *relative_to* if that is given."""
@@ -97,8 +121,9 @@ class Lock:
 
     def _to_toml(self, locate: Callable[[Pin], dict[str, str]]) -> str:
         tool: dict[str, Any] = {"target": self.target.to_json()}
-        if self.provided:
-            tool["provided"] = [{"name": item.name, "version": str(item.version)} for item in self.provided]
+        for key, items in (("provided", self.provided), ("dropped", self.dropped)):
+            if items:
+                tool[key] = [{"name": item.name, "version": str(item.version)} for item in items]
         document = {
             "lock-version": "1.0",
             "created-by": TOOL,
@@ -126,17 +151,17 @@ def _made_for(pylock: Pylock, where: Path) -> Target | None:
     return Target.from_json(ours["target"], f"{at}.target") if "target" in ours else None
 
 
-def _provided(pylock: Pylock, where: Path) -> tuple[Provided, ...]:
+def _listed(pylock: Pylock, key: str, where: Path) -> list[dict[str, Any]]:
+    """Return the names and versions that we have listed under *key*, by name."""
     ours, at = _ours(pylock, where)
-    listed = ours.get("provided", [])
     try:
         found = [
-            Provided(name=canonicalize_name(item["name"], validate=True), version=Version(item["version"]))
-            for item in listed
+            {"name": canonicalize_name(item["name"], validate=True), "version": Version(item["version"])}
+            for item in ours.get(key, [])
         ]
     except (TypeError, KeyError, InvalidName, InvalidVersion):
-        raise ContentError(f"{at}.provided", "is no list of names and versions", rule="B15") from None
-    return tuple(sorted(found, key=lambda item: item.name))
+        raise ContentError(f"{at}.{key}", "is no list of names and versions", rule="B15") from None
+    return sorted(found, key=lambda item: item["name"])
 
 
 def _ours(pylock: Pylock, where: Path) -> tuple[dict[str, Any], str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bundler.create import build_missing
 from bundler.fetching.fetch import fetch
 from bundler.reporters import Reporter
-from bundler.runtime.errors import BundleError
+from bundler.runtime.errors import BundleError, UsageError
 from bundler.runtime.places import Staging
 from bundler.wheels.allowances import Allowances
 from bundler.wheels.backports import without_backports
@@ -45,6 +45,10 @@ def create_wheelhouse(
     locked: Lock, out: Path, *, options: Options, force: bool = False, reporter: Reporter | None = None
 ) -> Wheelhouse:
     """Create the wheelhouse of *locked* at *out*, which appears complete or not at all."""
+    if locked.dropped:
+        names = ", ".join(map(str, locked.dropped))
+        hint = "make a bundle of it: nothing is resolved there any more"
+        raise UsageError("wheelhouse", "leaves out what pip would ask for where it is installed", got=names, hint=hint)
     reporter = reporter or Reporter()
     replace = _must_replace(out, force=force)
     size = 0

@@ -14,6 +14,7 @@ from bundler.cli.options import (
     add_baseline,
     add_build,
     add_cache,
+    add_drop,
     add_indexes,
     add_requirements,
     add_target,
@@ -64,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_baseline(parser)
     add_build(parser)
     group = parser.add_argument_group("contents")
+    add_drop(group)
     group.add_argument("--exclude", metavar="GLOB", action="append", default=[], help="leave out files of the tree")
     group.add_argument(
         "--allow",
@@ -124,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
     with progress(quiet=options.quiet or options.json) as reporter, _layer_cache(options) as layer_cache:
         settings = replace(create_options(options), layer_cache=layer_cache)
         if options.lock:
-            locked = Lock.from_toml(read_text(options.lock), options.lock, settings.target)
+            locked = Lock.from_toml(read_text(options.lock), options.lock, settings.target).without(options.drop)
         else:
             locked = lock(
                 options.requirements,
@@ -134,6 +136,7 @@ def run(options: argparse.Namespace) -> int:
                 reporter=reporter,
                 baseline=baseline_of(options),
                 skip_provided=options.skip_provided,
+                drop=options.drop,
             )
         if form == "wheelhouse":
             made = create_wheelhouse(locked, options.output, options=settings, force=options.force, reporter=reporter)
@@ -191,6 +194,7 @@ def to_json(made: Bundle | Wheelhouse) -> dict[str, Any]:
         "target": made.lock.target.to_json(),
         "packages": [{"name": pin.name, "version": str(pin.version), "wheel": pin.filename} for pin in made.lock.pins],
         "provided": [{"name": item.name, "version": str(item.version)} for item in made.lock.provided],
+        "dropped": [{"name": item.name, "version": str(item.version)} for item in made.lock.dropped],
     }
     return {**facts, **_bundle_to_json(made)} if isinstance(made, Bundle) else {**facts, "format": "wheelhouse"}
 
@@ -225,6 +229,8 @@ def _show(bundle: Bundle) -> None:
     print(f"  tree         {bundle.files} files, {bundle.tree_size / 1e6:.1f} MB")
     if bundle.lock.provided:
         print(f"  the image's  {', '.join(map(str, bundle.lock.provided))}")
+    if bundle.lock.dropped:
+        print(f"  dropped      {', '.join(map(str, bundle.lock.dropped))}")
     print(f"  digest       {bundle.digest}")
     print(f"  tree digest  {bundle.tree_digest}")
     if any(layer.from_layer_cache for layer in bundle.layers):

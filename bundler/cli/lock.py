@@ -10,6 +10,7 @@ from bundler.cli.options import (
     add_baseline,
     add_build,
     add_cache,
+    add_drop,
     add_indexes,
     add_requirements,
     add_target,
@@ -18,6 +19,7 @@ from bundler.cli.options import (
 )
 from bundler.cli.progress import counted, progress
 from bundler.create import lock
+from bundler.resolving.dropped_requirements import missed_in_lock
 from bundler.small_files import write_text
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="FILE", type=Path, help="pylock.toml to write (default: standard output)"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    add_drop(parser)
     add_target(parser)
     add_baseline(parser)
     add_build(parser)
@@ -42,16 +45,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
+    settings = create_options(options)
     with progress(quiet=options.quiet) as reporter:
         locked = lock(
             options.requirements,
             requirement_files=options.requirement,
             constraint_files=options.constraint,
-            options=create_options(options),
+            options=settings,
             reporter=reporter,
             baseline=baseline_of(options),
             skip_provided=options.skip_provided,
+            drop=options.drop,
         )
+        for warning in missed_in_lock(locked, indexes=settings.indexes, cache=settings.cache, offline=settings.offline):
+            reporter.warning(warning)
     if options.output is None:
         sys.stdout.write(locked.to_toml())
         return 0
@@ -60,4 +67,6 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.output}: {counted(len(locked.pins), 'wheel')} for {locked.target}", file=sys.stderr)
         if locked.provided:
             print(f"  left to the image: {', '.join(map(str, locked.provided))}", file=sys.stderr)
+        if locked.dropped:
+            print(f"  dropped: {', '.join(map(str, locked.dropped))}", file=sys.stderr)
     return 0
