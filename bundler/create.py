@@ -22,6 +22,7 @@ from bundler.images.launch import launch_files
 from bundler.images.oci_image import assemble
 from bundler.images.zstd_decoders import decoder_for
 from bundler.layers.bytecode import find_compiler
+from bundler.layers.conflicts import check_twins
 from bundler.layers.layer_builder import LayerBuilder
 from bundler.layers.layer_plans import Settings, plan_layers
 from bundler.layers.packing import decode
@@ -206,6 +207,7 @@ def create(
         raise UsageError("lock", "was made for another target", got=locked.target, want=options.target)
     reporter = reporter or Reporter()
     check_output(out, form=form, force=force)
+    check_twins(locked.pins, exclude=options.settings.exclude)
     jobs = options.jobs or processors()
     clock = _Clock()
     compiler = find_compiler(

@@ -13,7 +13,8 @@ from posixpath import splitext
 from typing import TYPE_CHECKING
 
 from bundler.archives.portable_paths import folded
-from bundler.runtime.errors import BundleError, ContentError
+from bundler.layers.conflicts import Conflicts, Owner
+from bundler.runtime.errors import BundleError
 from bundler.runtime.indexes import directories_of
 from bundler.wheels.backports import without_backports
 from bundler.wheels.install import chunks_of, files_of
@@ -65,6 +66,7 @@ class LayerContents:
 
     def _unique(self) -> Iterator[tuple[int, TreeFile]]:
         """Yield each file with the number of its wheel; of equal files of two wheels the first (rule A14)."""
+        conflicts = Conflicts()
         first: dict[str, tuple[int, TreeFile]] = {}
         for number, wheel in enumerate(self.wheels):
             for file in self._installed(wheel):
@@ -73,9 +75,10 @@ class LayerContents:
                     self._owners[file.path] = number
                     yield number, file
                 elif (other.path, other.sha256) != (file.path, file.sha256):
-                    raise conflict(file.path, self._label(owner), self._label(number))
+                    conflicts.add(file.path, self._owner(owner), self._owner(number))
                 else:
                     self._rows[number].append((file.path, file.sha256, file.size))
+        conflicts.check()
 
     def _installed(self, wheel: Wheel) -> Sequence[TreeFile]:
         files, modules = without_backports(wheel.name, files_of(wheel, exclude=self._exclude), self._target)
@@ -85,8 +88,8 @@ class LayerContents:
             self._warn(f"{wheel.filename}: {', '.join(modules)} was left out: {why} [A12]")
         return files
 
-    def _label(self, number: int) -> str:
-        return f"{self.wheels[number].name} {self.wheels[number].version}"
+    def _owner(self, number: int) -> Owner:
+        return Owner(self.wheels[number].name, str(self.wheels[number].version))
 
     def _pyc_of(self, file: TreeFile) -> str | None:
         if self._compiler is None or not file.path.endswith(".py") or not file.path.startswith("site-packages/"):
@@ -160,14 +163,3 @@ class LayerContents:
     def owners_of(self, packed: Packed) -> list[int]:
         """Return the number of the wheel of each file of *packed*."""
         return [self._owners[file.path] for file in packed.files]
-
-
-def conflict(path: str, first: str, second: str) -> ContentError:
-    """Return the error for one path with different bytes from two distributions (rule A14)."""
-    return ContentError(
-        path,
-        "comes from two wheels with different contents",
-        got=f"{first} and {second}",
-        hint=f"if neither needs it, leave it out with --exclude '{path}'",
-        rule="A14",
-    )
