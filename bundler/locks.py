@@ -1,7 +1,8 @@
 """PEP 751 ``pylock.toml`` ↔ lock: all pins for one target.
 
 * Any valid lock file is read, also a universal one of another tool, and narrowed to the target: markers are evaluated
-  and the best fitting wheel is chosen. One that was made here for another target is refused.
+  and the best fitting wheel is chosen, of equal ones that with the highest build number. One that was made here for
+  another target is refused.
 * A pin is a wheel that fits the target, with a sha256; each project has one (rules A1 and A2). Source distributions,
   directories and repositories are no pins.
 * What was left out because the image has it, in exactly that version, is listed in ``tool.bundler.provided``; what
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from packaging.tags import Tag
+    from packaging.utils import BuildTag
 
     from bundler.runtime.carriers import Carrier
     from bundler.runtime.images import Image
@@ -269,11 +271,29 @@ def select_pins(pylock: Pylock, where: Path, target: Target) -> list[Pin]:
     tags = compatibility_tags(target)
     _refuse_duplicates(applicable(pylock.packages, target), where)
     try:
-        selected = list(pylock.select(environment=environment, tags=tags))  # type: ignore[arg-type]
+        selected = list(_newest_build_first(pylock).select(environment=environment, tags=tags))  # type: ignore[arg-type]
     except PylockSelectError as error:
         raise UsageError(where, f"does not fit the target: {error}", want=target) from None
     fitting = frozenset(tags)
     return sorted((_pin(package, source, where, fitting) for package, source in selected), key=lambda pin: pin.name)
+
+
+def _newest_build_first(pylock: Pylock) -> Pylock:
+    """Sort the wheels of each package: of those whose tags fit equally well, the first is selected."""
+    packages = [
+        replace(package, wheels=sorted(package.wheels, key=_build_number, reverse=True)) if package.wheels else package
+        for package in pylock.packages
+    ]
+    return replace(pylock, packages=packages)
+
+
+def _build_number(wheel: PackageWheel) -> BuildTag:
+    """Return the build number of *wheel*, by which they are sorted."""
+    # The specification: "Acts as a tie-breaker if two wheel file names are the same in all other respects"
+    try:
+        return parse_wheel_filename(wheel.filename)[2]
+    except ValueError:  # InvalidWheelFilename, InvalidVersion, InvalidTag: refused where it is selected
+        return ()
 
 
 def applicable(packages: Iterable[Package], target: Target) -> list[Package]:

@@ -79,6 +79,22 @@ def test_a_universal_lock_is_narrowed_to_the_target():
     assert [pin.filename for pin in read(text, PY312).pins] == ["numpy-1.0-cp312-cp312-manylinux_2_17_x86_64.whl"]
 
 
+@pytest.mark.parametrize(
+    ("wheels", "chosen"),
+    [
+        (["demo-1.0-9-py3-none-any.whl", "demo-1.0-10-py3-none-any.whl"], "demo-1.0-10-py3-none-any.whl"),
+        (["demo-1.0-1-py3-none-any.whl", "demo-1.0-py3-none-any.whl"], "demo-1.0-1-py3-none-any.whl"),
+        (["demo-1.0-1a-py3-none-any.whl", "demo-1.0-1b-py3-none-any.whl"], "demo-1.0-1b-py3-none-any.whl"),
+        # Tags come first.
+        (["demo-1.0-2-py3-none-any.whl", "demo-1.0-1-cp37-none-any.whl"], "demo-1.0-1-cp37-none-any.whl"),
+    ],
+)
+def test_of_wheels_that_fit_equally_the_highest_build_number_is_chosen(wheels, chosen):
+    for listed in (wheels, wheels[::-1]):
+        (pin,) = read(document(package(wheels=listed))).pins
+        assert pin.filename == chosen
+
+
 def test_a_lock_made_for_another_target_is_refused():
     text = Lock(target=PY37, pins=()).to_toml()
     with pytest.raises(UsageError, match="another target") as caught:
