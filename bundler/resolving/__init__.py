@@ -4,5 +4,5 @@
 * Over an image with packages of its own, ``baseline_constraints`` asks until the result does not break the image.
 
 In reading order: ``resolver``, ``requirement_files``, ``uv_command``, ``resolver_errors``, ``baseline_constraints``,
-``baseline_requirements``; what an image has is in ``baseline/``.
+``baseline_requirements``, ``dropped_requirements``; what an image has is in ``baseline/``.
 """

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from bundler.runtime.targets import Target
 
 
-def missed(dropped: Iterable[Dropped], requires: Mapping[str, Sequence[str]], target: Target) -> Iterator[str]:
+def missed(dropped: Sequence[Dropped], requires: Mapping[str, Sequence[str]], target: Target) -> Iterator[str]:
     """Yield a warning for each of *dropped* that is required; *requires*: who → its Requires-Dist lines."""
+    if not dropped:
+        return
     wanted = {who: set(_required(lines, target)) for who, lines in requires.items()}
     for item in dropped:
         if who := sorted(who for who, names in wanted.items() if item.name in names):
