@@ -22,6 +22,7 @@ from bundler.images.launch import launch_files
 from bundler.images.oci_image import assemble
 from bundler.images.zstd_decoders import decoder_for
 from bundler.layers.bytecode import find_compiler
+from bundler.layers.conflicts import check_twins
 from bundler.layers.layer_builder import LayerBuilder
 from bundler.layers.layer_plans import Settings, plan_layers
 from bundler.layers.packing import decode
@@ -33,6 +34,7 @@ from bundler.runtime.errors import UsageError
 from bundler.runtime.frames import processors
 from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
 from bundler.targets import needed_libc
+from bundler.wheels.requirers import missed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -103,10 +105,12 @@ def lock(
     reporter: Reporter | None = None,
     baseline: Baseline | None = None,
     skip_provided: bool = False,
+    drop: Sequence[str] = (),
 ) -> Lock:
     """Resolve *requirements* and *requirement_files* for the target of *options*.
 
     With a *baseline*, so that the bundle breaks nothing of that image; *skip_provided* leaves to it what it has.
+    The packages *drop* are left out of what was resolved, whoever requires them.
     """
     baseline_constraints = None
     if baseline is not None:
@@ -135,7 +139,7 @@ def lock(
             reporter=reporter or Reporter(),
             baseline_constraints=baseline_constraints,
             builder=builder_for(options, reporter or Reporter()),
-        )
+        ).without(drop)
 
 
 def builder_for(options: Options, reporter: Reporter) -> Builder | None:
@@ -203,6 +207,7 @@ def create(
         raise UsageError("lock", "was made for another target", got=locked.target, want=options.target)
     reporter = reporter or Reporter()
     check_output(out, form=form, force=force)
+    check_twins(locked.pins, exclude=options.settings.exclude)
     jobs = options.jobs or processors()
     clock = _Clock()
     compiler = find_compiler(
@@ -226,6 +231,9 @@ def create(
             documents=documents,
             serial=options.serial,
         )
+        requires = {f"{item.name} {item.version}": item.requires for item in image.tree.distributions}
+        for warning in missed(locked.dropped, requires, locked.target):
+            reporter.warning(warning)
         size = write_carrier(image, out, form=form, force=force, decode=decode, jobs=jobs)
         clock.lap("carrier")
     return Bundle(

@@ -1,10 +1,12 @@
 """PEP 751 ``pylock.toml`` ↔ lock: all pins for one target.
 
 * Any valid lock file is read, also a universal one of another tool, and narrowed to the target: markers are evaluated
-  and the best fitting wheel is chosen. One that was made here for another target is refused.
+  and the best fitting wheel is chosen, of equal ones that with the highest build number. One that was made here for
+  another target is refused.
 * A pin is a wheel that fits the target, with a sha256; each project has one (rules A1 and A2). Source distributions,
   directories and repositories are no pins.
-* What was left out because the image has it, in exactly that version, is listed in ``tool.bundler.provided``.
+* What was left out because the image has it, in exactly that version, is listed in ``tool.bundler.provided``; what
+  was left out because the user said so, in ``tool.bundler.dropped``.
 * What is written is the same for the same lock: sorted, no time stamps, no user names and passwords. What travels in
   the bundle has no query strings and no places of this host either.
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urldefrag, urlsplit, urlunsplit
@@ -34,7 +36,7 @@ from packaging.utils import InvalidName, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from bundler.markers import is_excessive, names_unknown
-from bundler.pins import HEX, Build, Pin, Provided
+from bundler.pins import HEX, Build, Dropped, Pin, Provided
 from bundler.runtime.errors import ContentError, UsageError
 from bundler.runtime.images import read_verified
 from bundler.runtime.indexes import LOCK_PATH
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from packaging.tags import Tag
+    from packaging.utils import BuildTag
 
     from bundler.runtime.carriers import Carrier
     from bundler.runtime.images import Image
@@ -59,11 +62,12 @@ _FILENAME = re.compile(r"[\w.!+-]+\.whl", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """All pins for a target, sorted by name, and what is left to the image."""
+    """All pins for a target, sorted by name, what is left to the image, and what was dropped."""
 
     target: Target
     pins: tuple[Pin, ...]
     provided: tuple[Provided, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
 
     @classmethod
     def from_toml(cls, text: str, where: Path, target: Target | None) -> Lock:
@@ -85,7 +89,29 @@ class Lock:
                 want=target,
                 hint="make a lock for this target with bundle lock, or name the lock's own target",
             )
-        return cls(target=target, pins=tuple(select_pins(pylock, where, target)), provided=_provided(pylock, where))
+        return cls(
+            target=target,
+            pins=tuple(select_pins(pylock, where, target)),
+            provided=tuple(Provided(**item) for item in _listed(pylock, "provided", where)),
+            dropped=tuple(Dropped(**item) for item in _listed(pylock, "dropped", where)),
+        )
+
+    def without(self, names: Iterable[str]) -> Lock:
+        """Return the lock without the packages *names*, which it lists as dropped instead.
+
+        Raise ``UsageError`` if it has no such package. What was dropped before may be named again.
+        """
+        wanted = set(map(canonicalize_name, names))
+        missing = wanted - {pin.name for pin in self.pins} - {item.name for item in self.dropped}
+        if missing:
+            what = "names what is not in the lock"
+            raise UsageError("--drop", what, got=", ".join(sorted(missing)), hint="bundle lock shows what is in it")
+        dropped = [Dropped(name=pin.name, version=pin.version) for pin in self.pins if pin.name in wanted]
+        return replace(
+            self,
+            pins=tuple(pin for pin in self.pins if pin.name not in wanted),
+            dropped=tuple(sorted((*self.dropped, *dropped), key=lambda item: item.name)),
+        )
 
     def to_toml(self, *, relative_to: Path | None = None) -> str:
         """Return the lock as ``pylock.toml``; local wheels are named relative to *relative_to* if that is given."""
@@ -97,8 +123,9 @@ class Lock:
 
     def _to_toml(self, locate: Callable[[Pin], dict[str, str]]) -> str:
         tool: dict[str, Any] = {"target": self.target.to_json()}
-        if self.provided:
-            tool["provided"] = [{"name": item.name, "version": str(item.version)} for item in self.provided]
+        for key, items in (("provided", self.provided), ("dropped", self.dropped)):
+            if items:
+                tool[key] = [{"name": item.name, "version": str(item.version)} for item in items]
         document = {
             "lock-version": "1.0",
             "created-by": TOOL,
@@ -126,17 +153,17 @@ def _made_for(pylock: Pylock, where: Path) -> Target | None:
     return Target.from_json(ours["target"], f"{at}.target") if "target" in ours else None
 
 
-def _provided(pylock: Pylock, where: Path) -> tuple[Provided, ...]:
+def _listed(pylock: Pylock, key: str, where: Path) -> list[dict[str, Any]]:
+    """Return the names and versions that we have listed under *key*, by name."""
     ours, at = _ours(pylock, where)
-    listed = ours.get("provided", [])
     try:
         found = [
-            Provided(name=canonicalize_name(item["name"], validate=True), version=Version(item["version"]))
-            for item in listed
+            {"name": canonicalize_name(item["name"], validate=True), "version": Version(item["version"])}
+            for item in ours.get(key, [])
         ]
     except (TypeError, KeyError, InvalidName, InvalidVersion):
-        raise ContentError(f"{at}.provided", "is no list of names and versions", rule="B15") from None
-    return tuple(sorted(found, key=lambda item: item.name))
+        raise ContentError(f"{at}.{key}", "is no list of names and versions", rule="B15") from None
+    return sorted(found, key=lambda item: item["name"])
 
 
 def _ours(pylock: Pylock, where: Path) -> tuple[dict[str, Any], str]:
@@ -255,11 +282,29 @@ def select_pins(pylock: Pylock, where: Path, target: Target) -> list[Pin]:
     tags = compatibility_tags(target)
     _refuse_duplicates(applicable(pylock.packages, target), where)
     try:
-        selected = list(pylock.select(environment=environment, tags=tags))  # type: ignore[arg-type]
+        selected = list(_newest_build_first(pylock).select(environment=environment, tags=tags))  # type: ignore[arg-type]
     except PylockSelectError as error:
         raise UsageError(where, f"does not fit the target: {error}", want=target) from None
     fitting = frozenset(tags)
     return sorted((_pin(package, source, where, fitting) for package, source in selected), key=lambda pin: pin.name)
+
+
+def _newest_build_first(pylock: Pylock) -> Pylock:
+    """Sort the wheels of each package: of those whose tags fit equally well, the first is selected."""
+    packages = [
+        replace(package, wheels=sorted(package.wheels, key=_build_number, reverse=True)) if package.wheels else package
+        for package in pylock.packages
+    ]
+    return replace(pylock, packages=packages)
+
+
+def _build_number(wheel: PackageWheel) -> BuildTag:
+    """Return the build number of *wheel*, by which they are sorted."""
+    # The specification: "Acts as a tie-breaker if two wheel file names are the same in all other respects"
+    try:
+        return parse_wheel_filename(wheel.filename)[2]
+    except ValueError:  # InvalidWheelFilename, InvalidVersion, InvalidTag: refused where it is selected
+        return ()
 
 
 def applicable(packages: Iterable[Package], target: Target) -> list[Package]:

@@ -140,6 +140,17 @@ class Build:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A package that was resolved, and left out because the user said so."""
+
+    name: NormalizedName
+    version: Version
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provided:
     """A package that is relied on and that the image has."""
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from bundler.create import build_missing
 from bundler.fetching.fetch import fetch
 from bundler.reporters import Reporter
-from bundler.runtime.errors import BundleError
+from bundler.runtime.errors import BundleError, UsageError
 from bundler.runtime.places import Staging
 from bundler.wheels.allowances import Allowances
+from bundler.wheels.backports import without_backports
 from bundler.wheels.install import chunks_of, files_of
 from bundler.wheels.startup_code import check_startup_code
 from bundler.wheels.wheel_reader import Wheel
@@ -44,6 +45,10 @@ def create_wheelhouse(
     locked: Lock, out: Path, *, options: Options, force: bool = False, reporter: Reporter | None = None
 ) -> Wheelhouse:
     """Create the wheelhouse of *locked* at *out*, which appears complete or not at all."""
+    if locked.dropped:
+        names = ", ".join(map(str, locked.dropped))
+        hint = "make a bundle of it: nothing is resolved there any more"
+        raise UsageError("wheelhouse", "leaves out what pip would ask for where it is installed", got=names, hint=hint)
     reporter = reporter or Reporter()
     replace = _must_replace(out, force=force)
     size = 0
@@ -87,7 +92,9 @@ def _must_replace(out: Path, *, force: bool) -> bool:
 def _check(pin: Pin, path: Path, options: Options, reporter: Reporter) -> None:
     allowances = Allowances(options.settings.allow)
     with Wheel.open(path, pin, warn=reporter.warning, allowances=allowances) as wheel:
-        for file in files_of(wheel, exclude=options.settings.exclude):
+        # A backport travels with its wheel all the same: pip puts it where it is never imported.
+        files, _ = without_backports(wheel.name, files_of(wheel, exclude=options.settings.exclude), options.target)
+        for file in files:
             check_startup_code(
                 wheel.filename, file, chunks_of(wheel, file), target=options.target, allowances=allowances
             )

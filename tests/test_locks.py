@@ -79,6 +79,22 @@ def test_a_universal_lock_is_narrowed_to_the_target():
     assert [pin.filename for pin in read(text, PY312).pins] == ["numpy-1.0-cp312-cp312-manylinux_2_17_x86_64.whl"]
 
 
+@pytest.mark.parametrize(
+    ("wheels", "chosen"),
+    [
+        (["demo-1.0-9-py3-none-any.whl", "demo-1.0-10-py3-none-any.whl"], "demo-1.0-10-py3-none-any.whl"),
+        (["demo-1.0-1-py3-none-any.whl", "demo-1.0-py3-none-any.whl"], "demo-1.0-1-py3-none-any.whl"),
+        (["demo-1.0-1a-py3-none-any.whl", "demo-1.0-1b-py3-none-any.whl"], "demo-1.0-1b-py3-none-any.whl"),
+        # Tags come first.
+        (["demo-1.0-2-py3-none-any.whl", "demo-1.0-1-cp37-none-any.whl"], "demo-1.0-1-cp37-none-any.whl"),
+    ],
+)
+def test_of_wheels_that_fit_equally_the_highest_build_number_is_chosen(wheels, chosen):
+    for listed in (wheels, wheels[::-1]):
+        (pin,) = read(document(package(wheels=listed))).pins
+        assert pin.filename == chosen
+
+
 def test_a_lock_made_for_another_target_is_refused():
     text = Lock(target=PY37, pins=()).to_toml()
     with pytest.raises(UsageError, match="another target") as caught:
@@ -176,12 +192,33 @@ def test_what_is_left_to_the_image_is_written_sorted_and_read_again():
     assert "provided" not in Lock(target=PY37, pins=()).to_toml()
 
 
+def test_what_was_dropped_is_written_and_read_again_and_may_be_dropped_again():
+    url, sha256 = "https://example.test/x.whl", "0" * 64
+    pins = tuple(
+        Pin(name=name, version=Version("1.0"), filename=f"{name}-1.0-py3-none-any.whl", sha256=sha256, url=url)
+        for name in ("a-b", "c", "d")
+    )
+    lock = Lock(target=PY37, pins=pins).without(["D", "A_b"])
+    assert [pin.name for pin in lock.pins] == ["c"]
+    for text in (lock.to_toml(), lock.to_embedded_toml()):
+        again = read(text)
+        assert list(map(str, again.dropped)) == ["a-b 1.0", "d 1.0"]
+        assert again.without(["d"]) == again
+    assert "dropped" not in Lock(target=PY37, pins=pins).without([]).to_toml()
+
+
+def test_what_is_not_in_the_lock_cannot_be_dropped():
+    with pytest.raises(UsageError, match="--drop: names what is not in the lock; got a, b"):
+        Lock(target=PY37, pins=()).without(["b", "A"])
+
+
 @pytest.mark.parametrize(
     "listed", ["3", "'a'", "[3]", "[{name = 'a'}]", "[{name = 'a', version = 'x y'}]", "[{name = '-', version = '1'}]"]
 )
 def test_a_wrong_list_of_what_is_left_to_the_image_is_refused(listed):
-    with pytest.raises(ContentError, match=r"provided: is no list of names and versions \[B15\]"):
-        read(document(package(wheels=WHEEL) + f"[tool.bundler]\nprovided = {listed}\n"))
+    for key in ("provided", "dropped"):
+        with pytest.raises(ContentError, match=rf"{key}: is no list of names and versions \[B15\]"):
+            read(document(package(wheels=WHEEL) + f"[tool.bundler]\n{key} = {listed}\n"))
 
 
 def test_a_direct_wheel_of_another_tools_lock_is_a_pin():

@@ -15,6 +15,7 @@ from bundler.cli.options import (
     add_baseline,
     add_build,
     add_cache,
+    add_drop,
     add_indexes,
     add_requirements,
     add_target,
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_baseline(parser)
     add_build(parser)
     group = parser.add_argument_group("contents")
+    add_drop(group)
     group.add_argument("--exclude", metavar="GLOB", action="append", default=[], help="leave out files of the tree")
     group.add_argument(
         "--allow",
@@ -130,7 +132,7 @@ def run(options: argparse.Namespace) -> int:
     ):
         settings = replace(create_options(asked), layer_cache=layer_cache)
         if options.lock:
-            locked = Lock.from_toml(read_text(options.lock), options.lock, settings.target)
+            locked = Lock.from_toml(read_text(options.lock), options.lock, settings.target).without(options.drop)
         else:
             with default_target_said(asked):
                 locked = lock(
@@ -141,6 +143,7 @@ def run(options: argparse.Namespace) -> int:
                     reporter=reporter,
                     baseline=baseline_of(options),
                     skip_provided=options.skip_provided,
+                    drop=options.drop,
                 )
         if form == "wheelhouse":
             made = create_wheelhouse(locked, options.output, options=settings, force=options.force, reporter=reporter)
@@ -198,6 +201,7 @@ def to_json(made: Bundle | Wheelhouse) -> dict[str, Any]:
         "target": made.lock.target.to_json(),
         "packages": [{"name": pin.name, "version": str(pin.version), "wheel": pin.filename} for pin in made.lock.pins],
         "provided": [{"name": item.name, "version": str(item.version)} for item in made.lock.provided],
+        "dropped": [{"name": item.name, "version": str(item.version)} for item in made.lock.dropped],
     }
     return {**facts, **_bundle_to_json(made)} if isinstance(made, Bundle) else {**facts, "format": "wheelhouse"}
 
@@ -232,6 +236,8 @@ def _show(bundle: Bundle) -> None:
     print(f"  tree         {bundle.files} files, {bundle.tree_size / 1e6:.1f} MB")
     if bundle.lock.provided:
         print(f"  the image's  {', '.join(map(str, bundle.lock.provided))}")
+    if bundle.lock.dropped:
+        print(f"  dropped      {', '.join(map(str, bundle.lock.dropped))}")
     print(f"  digest       {bundle.digest}")
     print(f"  tree digest  {bundle.tree_digest}")
     if any(layer.from_layer_cache for layer in bundle.layers):

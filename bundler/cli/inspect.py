@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from bundler.pins import Provided
+    from bundler.locks import Lock
     from bundler.runtime.carriers import Carrier
     from bundler.runtime.images import Image
 
@@ -33,10 +33,10 @@ def run(options: argparse.Namespace) -> int:
     """Show what is in a bundle; return the exit code."""
     with open_carrier(options.path) as carrier:
         image = load_image(carrier)
-        provided = read_embedded(carrier, image).provided
+        locked = read_embedded(carrier, image)
         signers = list(_claimed_signers(carrier, image))
     if options.json:
-        print(json.dumps(_to_json(image, provided, signers), indent=2))
+        print(json.dumps(_to_json(image, locked, signers), indent=2))
         return 0
     index = image.tree
     stored = sum(layer.size for layer in image.manifest.layers)
@@ -50,8 +50,10 @@ def run(options: argparse.Namespace) -> int:
         print(f"signature    says it is by {signer}; bundle verify --key checks that")
     print(f"layers       {len(image.manifest.layers)}, {stored / 1e6:.1f} MB")
     print(f"files        {len(index.files) + 1}, {sum(file.size for file in index.files) / 1e6:.1f} MB")
-    if provided:
-        print(f"the image's  {', '.join(map(str, provided))}")
+    if locked.provided:
+        print(f"the image's  {', '.join(map(str, locked.provided))}")
+    if locked.dropped:
+        print(f"dropped      {', '.join(map(str, locked.dropped))}")
     width = max((len(item.name) for item in index.distributions), default=0)
     for item in index.distributions:
         print(f"  {item.name:<{width}}  {item.version:<12} {item.size / 1e6:>8.1f} MB  {item.wheel}")
@@ -67,7 +69,7 @@ def _claimed_signers(carrier: Carrier, image: Image) -> Iterator[str]:
             yield parse_signature(data, image.digest, where).claimed or "a key that it does not name"
 
 
-def _to_json(image: Image, provided: Sequence[Provided], signers: Sequence[str]) -> dict[str, Any]:
+def _to_json(image: Image, locked: Lock, signers: Sequence[str]) -> dict[str, Any]:
     index = image.tree
     return {
         "digest": image.digest,
@@ -80,7 +82,8 @@ def _to_json(image: Image, provided: Sequence[Provided], signers: Sequence[str])
         "files": len(index.files) + 1,
         "size": sum(file.size for file in index.files),
         "distributions": [item._asdict() for item in index.distributions],
-        "provided": [{"name": item.name, "version": str(item.version)} for item in provided],
+        "provided": [{"name": item.name, "version": str(item.version)} for item in locked.provided],
+        "dropped": [{"name": item.name, "version": str(item.version)} for item in locked.dropped],
         "console_scripts": index.console_scripts,
         "allowances": [item._asdict() for item in index.allowances],
         "layers": [

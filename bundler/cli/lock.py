@@ -11,6 +11,7 @@ from bundler.cli.options import (
     add_baseline,
     add_build,
     add_cache,
+    add_drop,
     add_indexes,
     add_requirements,
     add_target,
@@ -20,6 +21,7 @@ from bundler.cli.options import (
 )
 from bundler.cli.progress import counted, progress
 from bundler.create import lock
+from bundler.resolving.dropped_requirements import missed_in_lock
 from bundler.small_files import write_text
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="FILE", type=Path, help="pylock.toml to write (default: standard output)"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    add_drop(parser)
     add_target(parser)
     add_baseline(parser)
     add_build(parser)
@@ -49,15 +52,19 @@ def run(options: argparse.Namespace) -> int:
         without_conda_files(options, reporter) as asked,
         default_target_said(asked),
     ):
+        settings = create_options(asked)
         locked = lock(
             options.requirements,
             requirement_files=asked.requirement,
             constraint_files=options.constraint,
-            options=create_options(asked),
+            options=settings,
             reporter=reporter,
             baseline=baseline_of(options),
             skip_provided=options.skip_provided,
+            drop=options.drop,
         )
+        for warning in missed_in_lock(locked, indexes=settings.indexes, cache=settings.cache, offline=settings.offline):
+            reporter.warning(warning)
     if options.output is None:
         sys.stdout.write(locked.to_toml())
         return 0
@@ -66,4 +73,6 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.output}: {counted(len(locked.pins), 'wheel')} for {locked.target}", file=sys.stderr)
         if locked.provided:
             print(f"  left to the image: {', '.join(map(str, locked.provided))}", file=sys.stderr)
+        if locked.dropped:
+            print(f"  dropped: {', '.join(map(str, locked.dropped))}", file=sys.stderr)
     return 0

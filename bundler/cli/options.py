@@ -48,6 +48,17 @@ def add_requirements(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_drop(parser: argparse._ActionsContainer) -> None:
+    """Add what is left out of what was resolved."""
+    parser.add_argument(
+        "--drop",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="leave out the package NAME, whoever requires it, as where another brings the same modules",
+    )
+
+
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Add what it is for."""
     group = parser.add_argument_group("target")

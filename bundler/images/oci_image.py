@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from bundler.archives.tar_writer import END, padding, tar_header
-from bundler.layers.layer_files import conflict
+from bundler.layers.conflicts import Conflicts
 from bundler.runtime.documents import (
     CONFIG_TYPE,
     GZIP_LAYER_TYPE,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from bundler.layers.conflicts import Owner
     from bundler.layers.packing import BuiltLayer
     from bundler.runtime.targets import Target
 
@@ -149,19 +150,21 @@ def _merge_layers(layers: tuple[BuiltLayer, ...]) -> tuple[Layer, ...]:
 
     Raise ``ContentError`` if they differ (rule A14).
     """
-    owners: dict[str, tuple[BuiltLayer, File]] = {}
+    conflicts = Conflicts()
+    first: dict[str, tuple[File, Owner]] = {}
     merged = []
     for layer in layers:
         files = []
-        for file in layer.packed.files:
-            owner, other = owners.setdefault(file.path.casefold(), (layer, file))
+        for file, owner in layer.files():
+            other, its_owner = first.setdefault(file.path.casefold(), (file, owner))
             if other is file:
                 files.append(file)
             elif file.path == other.path and file.path.endswith(".pyc"):
                 pass  # of the same source: that was compared. Its bytes depend on what was compiled beside it.
             elif (other.path, other.sha256, other.executable) != (file.path, file.sha256, file.executable):
-                raise conflict(file.path, owner.owner_of(other.path), layer.owner_of(file.path))
+                conflicts.add(file.path, its_owner, owner)
         merged.append(Layer(layer.packed.diff_id, layer.packed.size, tuple(files)))
+    conflicts.check()
     return tuple(merged)
 
 

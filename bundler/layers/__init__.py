@@ -2,5 +2,6 @@
 
 * Which wheels share a layer is a pure function of the lock; the same layer has the same bytes everywhere.
 
-In reading order: ``layer_plans``, ``layer_builder``, ``layer_files``, ``bytecode``, ``packing``.
+In reading order: ``layer_plans``, ``layer_builder``, ``layer_files``, ``conflicts``, ``twins``,
+``bytecode``, ``packing``.
 """

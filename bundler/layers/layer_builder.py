@@ -116,8 +116,15 @@ class LayerBuilder:
                     ahead=self._ahead,
                     cached_frames=frames,
                 )
-                content = LayerContents(opened, self._settings.exclude, self._compiler, self._stopped)
-                content.check(self._target, allowances)
+                content = LayerContents(
+                    opened,
+                    self._settings.exclude,
+                    self._compiler,
+                    self._stopped,
+                    target=self._target,
+                    warn=self._warn,
+                )
+                content.check(allowances)
                 content.pack(packer)
                 packed = packer.finish()
             if layer_cache and frames and not packer.taken == len(packed.descriptor.frames) == len(frames.frames):

@@ -2,6 +2,7 @@
 
 * The order: what is alike lies together, then the ``.pyc``, then each RECORD, which lists the others.
 * Sources are compiled beside the packing, in batches.
+* What a backport would put in the place of the standard library is left out, with a warning.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from posixpath import splitext
 from typing import TYPE_CHECKING
 
 from bundler.archives.portable_paths import folded
-from bundler.runtime.errors import BundleError, ContentError
+from bundler.layers.conflicts import Conflicts, Owner
+from bundler.runtime.errors import BundleError
 from bundler.runtime.indexes import directories_of
+from bundler.wheels.backports import without_backports
 from bundler.wheels.install import chunks_of, files_of
 from bundler.wheels.records import record_text
 from bundler.wheels.startup_code import added_directories, check_startup_code
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
     from concurrent.futures import Future
 
     from bundler.layers.bytecode import Compiler
@@ -38,10 +41,19 @@ class LayerContents:
     """What the wheels of one layer install, on its way into the layer."""
 
     def __init__(
-        self, wheels: Sequence[Wheel], exclude: Sequence[str], compiler: Compiler | None, stopped: threading.Event
+        self,
+        wheels: Sequence[Wheel],
+        exclude: Sequence[str],
+        compiler: Compiler | None,
+        stopped: threading.Event,
+        *,
+        target: Target,
+        warn: Callable[[str], None],
     ) -> None:
         self.wheels = wheels
         self._exclude = exclude
+        self._target = target
+        self._warn = warn
         self._stopped = stopped
         self._compiler = compiler
         self._owners: dict[str, int] = {}
@@ -54,20 +66,30 @@ class LayerContents:
 
     def _unique(self) -> Iterator[tuple[int, TreeFile]]:
         """Yield each file with the number of its wheel; of equal files of two wheels the first (rule A14)."""
+        conflicts = Conflicts()
         first: dict[str, tuple[int, TreeFile]] = {}
         for number, wheel in enumerate(self.wheels):
-            for file in files_of(wheel, exclude=self._exclude):
+            for file in self._installed(wheel):
                 owner, other = first.setdefault(folded(file.path), (number, file))
                 if other is file:
                     self._owners[file.path] = number
                     yield number, file
                 elif (other.path, other.sha256) != (file.path, file.sha256):
-                    raise conflict(file.path, self._label(owner), self._label(number))
+                    conflicts.add(file.path, self._owner(owner), self._owner(number))
                 else:
                     self._rows[number].append((file.path, file.sha256, file.size))
+        conflicts.check()
 
-    def _label(self, number: int) -> str:
-        return f"{self.wheels[number].name} {self.wheels[number].version}"
+    def _installed(self, wheel: Wheel) -> Sequence[TreeFile]:
+        files, modules = without_backports(wheel.name, files_of(wheel, exclude=self._exclude), self._target)
+        if modules:
+            python = "Python {}.{}".format(*self._target.python_minor)
+            why = f"{python} has its own, and would never import this one from where pip installs it"
+            self._warn(f"{wheel.filename}: {', '.join(modules)} was left out: {why} [A12]")
+        return files
+
+    def _owner(self, number: int) -> Owner:
+        return Owner(self.wheels[number].name, str(self.wheels[number].version))
 
     def _pyc_of(self, file: TreeFile) -> str | None:
         if self._compiler is None or not file.path.endswith(".py") or not file.path.startswith("site-packages/"):
@@ -76,7 +98,7 @@ class LayerContents:
         excluded = any(fnmatch.fnmatchcase(path, glob) for glob in self._exclude)
         return path if 0 < file.size <= MAX_SOURCE and not excluded else None
 
-    def check(self, target: Target, allowances: Allowances) -> None:
+    def check(self, allowances: Allowances) -> None:
         """Refuse startup code that is neither known nor allowed (rule A12)."""
         added: set[str] = set()
         for number, file in self._files:
@@ -84,7 +106,7 @@ class LayerContents:
         for number, file in self._files:
             wheel = self.wheels[number]
             chunks = chunks_of(wheel, file)
-            check_startup_code(wheel.filename, file, chunks, target=target, allowances=allowances, added=added)
+            check_startup_code(wheel.filename, file, chunks, target=self._target, allowances=allowances, added=added)
 
     def pack(self, packer: Packer) -> None:
         """Put everything into *packer*."""
@@ -141,14 +163,3 @@ class LayerContents:
     def owners_of(self, packed: Packed) -> list[int]:
         """Return the number of the wheel of each file of *packed*."""
         return [self._owners[file.path] for file in packed.files]
-
-
-def conflict(path: str, first: str, second: str) -> ContentError:
-    """Return the error for one path with different bytes from two distributions (rule A14)."""
-    return ContentError(
-        path,
-        "comes from two wheels with different contents",
-        got=f"{first} and {second}",
-        hint=f"if neither needs it, leave it out with --exclude '{path}'",
-        rule="A14",
-    )

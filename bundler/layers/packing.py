@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import zstandard
 
 from bundler.archives.tar_writer import FrameWriter, tar_header
+from bundler.layers.conflicts import Owner
 from bundler.runtime.documents import MAX_FRAME, ZSTD_LAYER_TYPE, Descriptor, File, Frame
 from bundler.runtime.errors import ContentError
 from bundler.runtime.zstd import check_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Executor, Future
     from pathlib import Path
 
@@ -64,10 +65,11 @@ class BuiltLayer:
     cached: bool
     from_layer_cache: bool = False
 
-    def owner_of(self, path: str) -> str:
-        """Return name and version of the distribution that *path* comes from."""
-        owner = next(owner for file, owner in zip(self.packed.files, self.owners, strict=True) if file.path == path)
-        return f"{self.distributions[owner].name} {self.distributions[owner].version}"
+    def files(self) -> Iterator[tuple[File, Owner]]:
+        """Yield each file with the distribution that it comes from."""
+        owners = [Owner(item.name, item.version) for item in self.distributions]
+        for file, owner in zip(self.packed.files, self.owners, strict=True):
+            yield file, owners[owner]
 
 
 class CachedFrames:

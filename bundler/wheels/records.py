@@ -2,7 +2,8 @@
 
 * Every file has a row with a hash of at least sha256 and a size; RECORD itself and its signatures have none.
 * All faults are reported at once.
-* One habit of published wheels is accepted: a sha256 written in hex, if the file matches it.
+* Habits of published wheels are accepted, with a warning, as long as every file that is there has its right hash:
+  a hash in hex (gmsh) or with its padding (catboost), and a row for what was moved out of ``.data`` (xgboost).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bundler.archives.portable_paths import fault_of_name
 from bundler.runtime.errors import ContentError
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def parse_record(
     rows: dict[str, Row] = {}
     warnings: list[str] = []
     faults: list[ContentError] = []
+    absent: dict[str, tuple[str, str, str]] = {}
     unlisted = {f"{dist_info}/{name}" for name in UNLISTED}
     for number, line in enumerate(lines, 1):
         if not line:
@@ -61,21 +64,46 @@ def parse_record(
         elif path in unlisted:
             if hashed and path.endswith("/RECORD"):
                 faults.append(_fault(f"{where}:{number}", "has a hash for itself, which cannot be right"))
-        elif path in rows:
+        elif path in rows or path in absent:
             faults.append(_fault(f"{where}:{number}", f"lists {path!a} twice"))
         elif path not in files:
-            faults.append(_fault(f"{where}:{number}", f"lists {path!a}, which is not in the wheel"))
+            absent[path] = f"{where}:{number}", hashed, size
         else:
             row = _parse_row(hashed, size, files[path], f"{where}: {path}", warnings)
             if isinstance(row, ContentError):
                 faults.append(row)
             rows[path] = row if isinstance(row, Row) else _UNUSABLE
+    _check_absent(absent, rows, dist_info, warnings, faults)
     missing = sorted(files.keys() - rows.keys() - unlisted)
     faults += [_fault(where, f"does not list {path}, which is in the wheel") for path in missing]
     return rows, warnings, faults
 
 
-def _parse_row(hashed: str, size: str, actual: int, where: str, warnings: list[str]) -> Row | ContentError:
+def _check_absent(
+    absent: Mapping[str, tuple[str, str, str]],
+    rows: Mapping[str, Row],
+    dist_info: str,
+    warnings: list[str],
+    faults: list[ContentError],
+) -> None:
+    """Refuse rows of files that are not there, but for those that were moved from ``.data`` to where one of *rows* is.
+
+    *absent*: path → where its row stands, its hash and its size.
+    """
+    present = {row: path for path, row in rows.items()}
+    data = dist_info.removesuffix(".dist-info") + ".data/"
+    for path, (where, hashed, size) in absent.items():
+        what = f"lists {path!a}, which is not in the wheel"
+        row = None
+        if path.startswith(data) and fault_of_name(path) is None:
+            row = _parse_row(hashed, size, None, where, warnings)
+        if isinstance(row, Row) and row in present:
+            warnings.append(f"{where}: {what}; {present[row]} has its contents")
+        else:
+            faults.append(_fault(where, what))
+
+
+def _parse_row(hashed: str, size: str, actual: int | None, where: str, warnings: list[str]) -> Row | ContentError:
     algorithm, _, text = hashed.partition("=")
     if not hashed:
         return _fault(where, "has no hash")
@@ -86,6 +114,10 @@ def _parse_row(hashed: str, size: str, actual: int, where: str, warnings: list[s
         warnings.append(f"{where}: has its hash in hex, not in base64")
         digest = bytes.fromhex(text)
     else:
+        bare = text.rstrip("=")
+        if text != bare and text == bare + "=" * (-len(bare) % 4):
+            warnings.append(f"{where}: has its hash with padding")
+            text = bare
         try:
             digest = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if _BASE64.fullmatch(text) else b""
         except binascii.Error:
@@ -94,7 +126,7 @@ def _parse_row(hashed: str, size: str, actual: int, where: str, warnings: list[s
             return _fault(where, "has a hash that is not urlsafe base64 without padding", got=text)
     if not _NUMBER.fullmatch(size):
         return _fault(where, "has no size", got=ascii(size))
-    if int(size) != actual:
+    if actual is not None and int(size) != actual:
         return _fault(where, "has another size", got=actual, want=size)
     return Row(algorithm, digest, int(size))
 

@@ -1,7 +1,8 @@
 """A wheel file and its pin → an open wheel whose every file is verified while it is read.
 
 * A2: file name, ``.dist-info``, METADATA and WHEEL agree on name, version and tags; there is one ``.dist-info``.
-  Published wheels differ in their tags: of the file name's everybody knows, so WHEEL's are worth a warning at most.
+  Published wheels differ in their tags: of the file name's everybody knows, so WHEEL's are worth a warning at most,
+  and so is their absence (catboost).
 * A9: RECORD lists exactly what is there; hashes are compared while the contents stream by, once.
 * A10: a ``.data`` directory is the wheel's own; its schemes are for ``install``.
 * A11: entry points are those of the specification.
@@ -248,11 +249,9 @@ class Wheel:
         except ValueError as error:  # InvalidTag
             raise self._fault(f"has a Tag that is not understood: {error}") from None
         got, want = (", ".join(sorted(map(str, some))) or "none" for some in (inside, tags))
-        what = "has other tags in WHEEL than in its file name"
-        if not inside:
-            raise self._fault(what, got=got, want=want)
         # Index, resolver and lock agree on the file name. Another platform in WHEEL is common, and means nothing.
         if {(tag.interpreter, tag.abi) for tag in inside}.isdisjoint((tag.interpreter, tag.abi) for tag in tags):
+            what = "has other tags in WHEEL than in its file name"
             warn(printable(f"{self.filename}: {what}; got {got}, want {want} [A2]"))
 
     def _read_entry_points(self) -> dict[str, dict[str, str]]:

@@ -82,7 +82,6 @@ CASES = {
     ),
     "a tag with an empty part": Case("A2", _wheel(b"Tag: py3-none-\n"), "has a Tag that is not understood"),
     "a tag that a terminal would obey": Case("A2", _wheel(b"Tag: \x1b[2J-none-any\n"), "\\x1b[2J"),
-    "a tag in the body": Case("A2", _wheel(b"\nTag: py3-none-any\n"), "got none"),
     "Wheel-Version 1.0, but only nearly": Case("A2", _files(WHEEL=b"Wheel-Version: 1.\xd9\xa0\n"), "Wheel-Version"),
     "an .egg-info's clothes": Case(
         "A2", {"files": {f"sub/{INFO}/METADATA": METADATA, f"{INFO}/METADATA": None}}, f"has no {INFO}/METADATA"

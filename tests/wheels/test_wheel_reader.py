@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -90,6 +91,15 @@ def test_a2_other_tags_in_wheel_are_worth_a_warning_at_most(tag, warned, tmp_pat
     assert ["other tags in WHEEL" in text for text in heard] == [True] * warned
 
 
+@pytest.mark.parametrize("body", [b"", b"\nTag: cp39-cp39-any\n"], ids=["none", "in the body"])
+def test_a2_a_wheel_without_tags_is_worth_a_warning(body, tmp_path):
+    """As catboost 1.0.6 is."""
+    heard = []
+    assert read_all(make_wheel(tmp_path, files={f"{INFO}/WHEEL": b"Wheel-Version: 1.0\n" + body}), heard.append)
+    (warning,) = heard
+    assert "has other tags in WHEEL than in its file name; got none, want py3-none-any" in warning
+
+
 def test_a9_accepts_hex_that_matches_with_one_warning(tmp_path):
     def in_hex(text):
         return text.replace(hashed("sha256"), hashlib.sha256(b"x = 1\n").hexdigest())
@@ -100,6 +110,30 @@ def test_a9_accepts_hex_that_matches_with_one_warning(tmp_path):
     assert len(heard) == 1
     assert "in hex" in heard[0]
     assert "1 more" in heard[0]
+
+
+def test_a9_accepts_padding_with_one_warning(tmp_path):
+    """As catboost 1.0.6 has it."""
+    heard = []
+    files = {"a.py": b"1", "b.py": b"2"}
+    path = make_wheel(tmp_path, files=files, record=lambda text: re.sub("(=[^,]+)", r"\1=", text))
+    assert read_all(path, heard.append)["a.py"] == b"1"
+    (warning,) = heard
+    assert "has its hash with padding (and 3 more)" in warning
+
+
+def test_a9_accepts_padding_of_a_stronger_hash(tmp_path):
+    both = "sha256=" + hashed("sha256"), f"sha512={hashed('sha512')}=="
+    assert read_all(make_wheel(tmp_path, record=lambda text: text.replace(*both)), lambda _: None)
+
+
+def test_a9_accepts_a_row_of_what_was_moved_out_of_data_with_one_warning(tmp_path):
+    """As xgboost 1.0.2 has it: one file, in its old place in RECORD, and in its new one in both."""
+    heard = []
+    found = read_all(make_wheel(tmp_path, record=lambda text: MOVED + text), heard.append)
+    assert {path for path in found if not path.startswith(INFO)} == {"demo.py"}
+    (warning,) = heard
+    assert "lists 'demo-1.0.data/data/lib', which is not in the wheel; demo.py has its contents" in warning
 
 
 @pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
@@ -129,6 +163,7 @@ def record(old, new):
 
 GOOD_WHEEL = b"Wheel-Version: 1.0\nTag: py3-none-any\n"
 ROW = f"demo.py,sha256={hashed('sha256')},6\n"
+MOVED = ROW.replace("demo.py", "demo-1.0.data/data/lib")
 
 # (rule, what is wrong) → how to make the wheel, and what the message has to name.
 REFUSED = {
@@ -151,7 +186,6 @@ REFUSED = {
     ("A2", "no Wheel-Version"): (files(WHEEL=b"Tag: py3-none-any\n"), "Wheel-Version"),
     ("A2", "Wheel-Version 2"): (files(WHEEL=GOOD_WHEEL.replace(b"1.0", b"2.0")), "2.0"),
     ("A2", "two Wheel-Versions"): (files(WHEEL=b"Wheel-Version: 1.0\n" + GOOD_WHEEL), "Wheel-Version"),
-    ("A2", "no tags"): (files(WHEEL=b"Wheel-Version: 1.0\n"), "none"),
     ("A2", "half a tag"): (files(WHEEL=b"Wheel-Version: 1.0\nTag: py3-none\n"), "py3-none"),
     ("A9", "no RECORD"): ({"record": lambda _: None}, "RECORD"),
     ("A9", "not UTF-8"): ({"record": lambda _: b"\xff\xfe,,"}, "RECORD"),
@@ -169,7 +203,16 @@ REFUSED = {
     ("A9", "sha1"): (record(f"sha256={hashed('sha256')}", f"sha1={hashed('sha1')}"), "sha1"),
     ("A9", "sha224"): (record(f"sha256={hashed('sha256')}", f"sha224={hashed('sha224')}"), "sha224"),
     ("A9", "unknown algorithm"): (record("sha256=", "SHA256="), "SHA256"),
-    ("A9", "padded"): (record(hashed("sha256"), hashed("sha256") + "="), "demo.py"),
+    ("A9", "padded too much"): (record(hashed("sha256"), hashed("sha256") + "=="), "demo.py"),
+    ("A9", "padding alone"): (record(hashed("sha256"), "===="), "demo.py"),
+    ("A9", "padding in the middle"): (record(hashed("sha256"), hashed("sha256")[:-1] + "=="), "demo.py"),
+    ("A9", "padded and wrong"): (record(hashed("sha256"), hashed("sha256", b"y") + "="), "demo.py"),
+    ("A9", "moved, and not there"): (record(ROW, ROW + MOVED.replace(hashed("sha256"), hashed("sha256", b"y"))), "lib"),
+    ("A9", "moved, of another size"): (record(ROW, ROW + MOVED.replace(",6", ",7")), "demo-1.0.data/data/lib"),
+    ("A9", "moved, without a hash"): (record(ROW, ROW + "demo-1.0.data/data/lib,,\n"), "demo-1.0.data/data/lib"),
+    ("A9", "moved twice"): (record(ROW, ROW + MOVED * 2), "demo-1.0.data/data/lib"),
+    ("A9", "moved out of another's"): (record(ROW, ROW + MOVED.replace("demo-", "other-")), "other-1.0.data"),
+    ("A9", "moved from outside"): (record(ROW, ROW + MOVED.replace("lib", "../../lib")), "../../lib"),
     ("A9", "junk in base64"): (record("demo.py,sha256=", "demo.py,sha256=!"), "demo.py"),
     ("A9", "short"): (record(hashed("sha256"), hashed("sha256")[:-1]), "demo.py"),
     ("A9", "spare bits"): (record(hashed("sha256"), hashed("sha256")[:-1] + "B"), "demo.py"),
