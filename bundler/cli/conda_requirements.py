@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from bundler.resolving.conda_files import CondaFile, is_conda_file, read_conda_file
+from bundler.resolving.conda.environment_files import CondaFile, is_conda_file, read_conda_file
 from bundler.runtime.errors import BundleError
 from bundler.targets import DEFAULT_TARGET, find_target
 

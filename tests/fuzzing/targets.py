@@ -44,7 +44,7 @@ from bundler.archives.tar_reader import read_tar
 from bundler.archives.tar_writer import END, FrameWriter, tar_header
 from bundler.archives.zip_reader import Archive
 from bundler.locks import Lock
-from bundler.resolving.conda_files import parse_conda_file
+from bundler.resolving.conda.environment_files import parse_conda_file
 from bundler.runtime.carriers import Member, open_carrier
 from bundler.runtime.documents import Config, Descriptor, Manifest, digest_of, is_tree_path, parse_json, to_json
 from bundler.runtime.errors import TrustError

@@ -1,6 +1,6 @@
 """Names of conda packages → what PyPI calls them, or why a bundle goes without.
 
-* Listed is what differs. Everything else is asked for by its own name, and ``conda_files`` says so.
+* Listed is what differs. Everything else is asked for by its own name, and ``environment_files`` says so.
 * Names are compared as PyPI does (``canonicalize_name``): ``ruamel_yaml`` needs no row.
 * docs/requirements.md shows both tables, and a test compares them.
 """

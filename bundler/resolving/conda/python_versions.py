@@ -18,7 +18,7 @@ from bundler.runtime.errors import UsageError
 from bundler.targets import MINORS, PRESETS
 
 if TYPE_CHECKING:
-    from bundler.resolving.conda_specs import MatchSpec
+    from bundler.resolving.conda.match_specs import MatchSpec
     from bundler.runtime.targets import Target
 
 _COMPLETE = re.compile(r"==(?P<version>(?P<minor>3\.[0-9]+)\.[0-9]+)(?:\.\*)?", re.ASCII)

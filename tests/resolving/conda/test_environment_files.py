@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from support.commands import REQUIREMENTS, bundle
 
-from bundler.resolving.conda_files import is_conda_file, parse_conda_file, read_conda_file
-from bundler.resolving.conda_names import LEFT_OUT, PATTERNS, PYPI_NAMES
-from bundler.resolving.conda_specs import MatchSpec
+from bundler.resolving.conda.environment_files import is_conda_file, parse_conda_file, read_conda_file
+from bundler.resolving.conda.match_specs import MatchSpec
+from bundler.resolving.conda.package_names import LEFT_OUT, PATTERNS, PYPI_NAMES
 from bundler.resolving.requirement_files import read_requirement_files
 from bundler.runtime.errors import UsageError
 from bundler.targets import PRESETS
@@ -383,7 +383,7 @@ def test_files_as_people_have_them_are_read_and_every_package_is_accounted_for(p
 
 
 def _rows(section):
-    page = (Path(__file__).parents[2] / "docs" / "requirements.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "requirements.md").read_text()
     text = page.split(f"\n## {section}\n", 1)[1].split("\n## ", 1)[0]
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in row] for row in rows]

@@ -18,9 +18,9 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundler.resolving.conda_names import LONGER_VERSIONS, pypi_name, reason_to_leave_out
-from bundler.resolving.conda_python import CondaPython
-from bundler.resolving.conda_specs import MatchSpec
+from bundler.resolving.conda.match_specs import MatchSpec
+from bundler.resolving.conda.package_names import LONGER_VERSIONS, pypi_name, reason_to_leave_out
+from bundler.resolving.conda.python_versions import CondaPython
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.small_files import read_bytes
 
