@@ -12,13 +12,13 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from bundler.runtime.errors import TargetError
-from bundler.shared_objects import SharedObject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from bundler.runtime.targets import Target
+    from bundler.shared_objects import SharedObject
 
 _EVERYWHERE = re.compile(
     r"lib(?:gcc_s\.so\.1|stdc\+\+\.so\.6|m\.so\.6|dl\.so\.2|rt\.so\.1|c\.so\.6|nsl\.so\.1|util\.so\.1|pthread\.so\.0"
@@ -38,6 +38,8 @@ def check_native_code(wheel: Path, target: Target, where: str) -> bool:
 
 def read_shared_objects(wheel: Path) -> Mapping[str, SharedObject]:
     """Return the ELF files of *wheel*, by their paths in it."""
+    from bundler.shared_objects import SharedObject  # noqa: PLC0415 - slow to import, and needed where something is built
+
     found = {}
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():

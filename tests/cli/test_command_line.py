@@ -48,11 +48,20 @@ def bundle(cache, shelf, tmp_path):
     return run
 
 
+@pytest.fixture(scope="module")
+def made():
+    """What ``deps`` has made once: the same for all tests, which get a copy."""
+    return {}
+
+
 @pytest.fixture
-def deps(bundle, tmp_path):
-    answer = bundle("create", "alpha", "-o", "deps.pyz", "--json")
-    assert answer.returncode == 0, answer.stderr
-    return tmp_path / "deps.pyz", json.loads(answer.stdout)
+def deps(bundle, tmp_path, made):
+    if not made:
+        answer = bundle("create", "alpha", "-o", "deps.pyz", "--json")
+        assert answer.returncode == 0, answer.stderr
+        made.update(json=answer.stdout, bundle=(tmp_path / "deps.pyz").read_bytes())
+    (tmp_path / "deps.pyz").write_bytes(made["bundle"])
+    return tmp_path / "deps.pyz", json.loads(made["json"])
 
 
 def test_create_says_what_it_made_and_what_to_type_next(bundle):
@@ -144,7 +153,8 @@ def test_run_finds_an_interpreter_of_the_target(bundle, deps):
     assert other.returncode == 5
 
 
-def test_cache_is_shown_pruned_and_cleared(bundle, deps, cache):
+def test_cache_is_shown_pruned_and_cleared(bundle, cache):
+    assert bundle("create", "alpha", "-o", "deps.pyz").returncode == 0
     facts = json.loads(bundle("cache", "info", "--json").stdout)
     assert facts["wheels"]["count"] == 2
     assert facts["layers"]["count"] >= 1
