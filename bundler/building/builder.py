@@ -139,12 +139,14 @@ class Builder:
         """Return the project in *directory*."""
         return directory_project(directory, self._cache)
 
+    def check_online(self, url: str) -> None:
+        """Raise ``BundleError`` if the network is not to be used, for what has to be fetched from *url*."""
+        if self._offline:
+            raise BundleError(redacted(url), "has to be fetched", hint="leave --offline away")
+
     def open_repository(self, url: str, revision: str | None, subdirectory: str) -> Project:
         """Return the project in the git repository *url*."""
-        if self._offline:
-            raise BundleError(
-                redacted(url), "is a repository, and the network is not used", hint="leave --offline away"
-            )
+        self.check_online(url)
         return git_project(url, revision, subdirectory, self._cache)
 
     def rebuild(self, pin: Pin) -> Path:

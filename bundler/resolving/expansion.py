@@ -150,6 +150,7 @@ class Expansion:
 
     def _fetched(self, project: ProjectLine, where: str) -> Project:
         """Fetch the archive at a URL; its hash is that of the line, if there is one, or what it is today."""
+        self.builder.check_online(project.place)
         with closing(Transport(self.indexes, self.environ, Sockets())) as transport:
             _, data = get(transport, project.place, retries=self.indexes.retries, limit=_MAX_ARCHIVE)
         name = unquote(urlsplit(project.place).path.rpartition("/")[2])

@@ -36,6 +36,11 @@ REFUSED = {
     "a symlink into the system": tar_of(PLAIN, link(tarfile.SYMTYPE, "/etc")),
     "a symlink that leads out": tar_of(PLAIN, link(tarfile.SYMTYPE, "../../evil")),
     "a hard link that leads out": tar_of(PLAIN, link(tarfile.LNKTYPE, "../../evil")),
+    "a symlink to its own top's parent": tar_of(PLAIN, link(tarfile.SYMTYPE, "..")),
+    "a symlink that descends and climbs": tar_of(PLAIN, link(tarfile.SYMTYPE, "b/../../../evil")),
+    "a file behind a symlink": tar_of(PLAIN, link(tarfile.SYMTYPE, "b"), ("app-1.0/a/x", {})),
+    "a file in the place of a symlink": tar_of(PLAIN, link(tarfile.SYMTYPE, "setup.py"), ("app-1.0/a", {})),
+    "a hard link to nothing": tar_of(PLAIN, link(tarfile.LNKTYPE, "app-1.0/missing")),
     "a device": tar_of(PLAIN, ("app-1.0/null", {"type": tarfile.CHRTYPE, "size": 0})),
     "a fifo": tar_of(PLAIN, ("app-1.0/fifo", {"type": tarfile.FIFOTYPE, "size": 0})),
     "two top directories": tar_of(PLAIN, ("other/setup.py", {})),
@@ -74,6 +79,15 @@ def test_bounds_of_files_and_bytes_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(source_trees, "MAX_BYTES", 7)
     with pytest.raises(ContentError, match="more than a source distribution may"):
         unpack(path, path.name, tmp_path / "bytes")
+
+
+def test_links_inside_and_modes_of_programs_are_kept(tmp_path):
+    path = tmp_path / "app-1.0.tar.gz"
+    deep = ("app-1.0/d/link", {"type": tarfile.SYMTYPE, "linkname": "../setup.py", "size": 0})
+    path.write_bytes(tar_of(("app-1.0/setup.py", {"mode": 0o755}), deep, link(tarfile.LNKTYPE, "app-1.0/setup.py")))
+    tree = unpack(path, path.name, tmp_path / "out")
+    assert (tree / "d" / "link").read_text() == (tree / "a").read_text() == "text"
+    assert stat.S_IMODE((tree / "setup.py").stat().st_mode) == 0o755
 
 
 def test_modes_beyond_the_plain_ones_are_dropped(tmp_path):

@@ -38,9 +38,9 @@ def shelf(tmp_path):
 
 @pytest.fixture
 def ask(cache, shelf, tmp_path):
-    def ask(*requirements, text=None, build=BuildPolicy(), reporter=None):  # noqa: B008 - it is frozen
+    def ask(*requirements, text=None, build=BuildPolicy(), reporter=None, offline=False):  # noqa: B008 - it is frozen
         indexes = IndexOptions(no_index=True, find_links=(str(shelf),), retries=0)
-        options = Options(target=target_of("3.7"), indexes=lambda: indexes, cache=cache, build=build)
+        options = Options(target=target_of("3.7"), indexes=lambda: indexes, cache=cache, build=build, offline=offline)
         files = []
         if text is not None:
             (tmp_path / "requirements.txt").write_text(text)
@@ -156,6 +156,13 @@ def test_a_commit_of_a_repository_is_built_and_locked_by_its_hash(revision, ask,
 def test_a_repository_that_cannot_be_used_says_why(line, words, ask, repository):
     with pytest.raises(BundleError, match=words):
         ask(text=line.replace("URL", repository[0]) + "\n")
+
+
+@pytest.mark.parametrize("line", ["git+https://example.test/app.git", "https://example.test/app-1.0.tar.gz"])
+def test_offline_nothing_is_fetched(line, ask):
+    with pytest.raises(BundleError, match="has to be fetched") as caught:
+        ask(text=f"{line}\n", offline=True)
+    assert "--offline" in caught.value.hint
 
 
 def test_paths_of_another_machine_are_names_with_one_warning_for_all(ask, shelf):
