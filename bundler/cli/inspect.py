@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bundler.locks import Lock
+    from bundler.pins import Build
     from bundler.runtime.carriers import Carrier
     from bundler.runtime.images import Image
 
@@ -57,9 +58,19 @@ def run(options: argparse.Namespace) -> int:
     width = max((len(item.name) for item in index.distributions), default=0)
     for item in index.distributions:
         print(f"  {item.name:<{width}}  {item.version:<12} {item.size / 1e6:>8.1f} MB  {item.wheel}")
+    for pin in locked.pins:
+        if pin.build is not None:
+            print(f"built        {pin.name} {pin.version}, by CPython {pin.build.python}, from {_source(pin.build)}")
     for allowance in index.allowances:
         print(f"{allowance.why}: {allowance.name} [{allowance.rule}] sha256:{allowance.sha256}")
     return 0
+
+
+def _source(build: Build) -> str:
+    """Say what a wheel was built of."""
+    if build.repository is not None:
+        return f"{build.repository.url}@{build.repository.commit}"
+    return f"{'the directory ' if build.is_directory else ''}{build.source.filename} sha256:{build.source.sha256}"
 
 
 def _claimed_signers(carrier: Carrier, image: Image) -> Iterator[str]:
@@ -84,6 +95,11 @@ def _to_json(image: Image, locked: Lock, signers: Sequence[str]) -> dict[str, An
         "distributions": [item._asdict() for item in index.distributions],
         "provided": [{"name": item.name, "version": str(item.version)} for item in locked.provided],
         "dropped": [{"name": item.name, "version": str(item.version)} for item in locked.dropped],
+        "built": [
+            {"name": pin.name, "version": str(pin.version), "python": pin.build.python, "source": _source(pin.build)}
+            for pin in locked.pins
+            if pin.build is not None
+        ],
         "console_scripts": index.console_scripts,
         "allowances": [item._asdict() for item in index.allowances],
         "layers": [
