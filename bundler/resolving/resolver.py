@@ -26,8 +26,8 @@ from bundler.resolving.baseline_constraints import BlockedByBaseline
 from bundler.resolving.expansion import Expansion
 from bundler.resolving.requirement_files import HashDemands, parse_line, read_requirement_files
 from bundler.resolving.resolver_errors import Unsolved, resolver_error
-from bundler.resolving.sources import Sources
-from bundler.resolving.uv_query import Query, absolute_requirement, compile_once
+from bundler.resolving.sources import Sources, SourcesQuery
+from bundler.resolving.uv_query import absolute_requirement, compile_once
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.targets import compatibility_tags
 
@@ -124,7 +124,8 @@ def _resolve(
         target=target,
     )
     reporter.resolving(len(requirements) + len(requirement_files))
-    query = Query(
+    sources = None if builder is None else Sources(builder)
+    query = SourcesQuery(
         requirements=tuple(map(absolute_requirement, requirements)),
         requirement_files=tuple(path.absolute() for path in requirement_files),
         constraint_files=tuple(path.absolute() for path in constraint_files),
@@ -132,7 +133,8 @@ def _resolve(
         indexes=indexes,
         cache_dir=cache_dir.absolute(),
         offline=offline,
-        sources=None if builder is None else Sources(builder),
+        sources=sources,
+        known=None if sources is None else sources.known,
     )
     provided: tuple[Provided, ...] = ()
     try:
@@ -171,13 +173,7 @@ def _without_wheel(packages: Iterable[Package], target: Target) -> list[Package]
     ]
 
 
-def _compile(query: Query, platform: str | None, excluded: Sequence[str]) -> Pylock:
-    if query.sources is not None:
-        return query.sources.compile(query, platform, excluded)
-    return compile_once(query, platform, excluded)
-
-
-def _compile_with(query: Query, added: AddedInput) -> Pylock:
+def _compile_with(query: SourcesQuery, added: AddedInput) -> Pylock:
     """Ask *query* with *added*."""
     indexes = query.indexes
     if added.find_links is not None:
@@ -202,7 +198,7 @@ def find_wheels(
     """
     wanted = dict(versions)
     while wanted:
-        query = Query(
+        query = SourcesQuery(
             requirements=tuple(f"{name}=={version}" for name, version in wanted.items()),
             target=target,
             indexes=indexes,
@@ -223,7 +219,7 @@ def find_wheels(
     return {}
 
 
-def _error(unsolved: Unsolved, query: Query) -> BundleError:
+def _error(unsolved: Unsolved, query: SourcesQuery) -> BundleError:
     return resolver_error(
         unsolved,
         target=query.target,
@@ -233,7 +229,7 @@ def _error(unsolved: Unsolved, query: Query) -> BundleError:
     )
 
 
-def _nearest(query: Query, name: str, version: str) -> Iterator[Version]:
+def _nearest(query: SourcesQuery, name: str, version: str) -> Iterator[Version]:
     """Yield the versions of *name* next below and next above *version* that have a wheel for the target."""
     for specifier, order in ((f"<{version}", "highest"), (f">{version}", "lowest")):
         alone = replace(
@@ -242,6 +238,8 @@ def _nearest(query: Query, name: str, version: str) -> Iterator[Version]:
             requirement_files=(),
             constraint_files=(),
             options=("--no-deps", "--resolution", order),
+            sources=None,  # versions with a wheel are asked for
+            known=None,
         )
         with contextlib.suppress(BundleError, Unsolved):
             for found in _compile_fitting(alone, rounds=8).packages:
@@ -255,13 +253,13 @@ def _with_local_size(pin: Pin) -> Pin:
     return replace(pin, size=pin.path.stat().st_size)
 
 
-def _compile_fitting(query: Query, rounds: int = _MAX_ROUNDS) -> Pylock:
+def _compile_fitting(query: SourcesQuery, rounds: int = _MAX_ROUNDS) -> Pylock:
     """Ask uv until every version it chooses has a wheel that fits the target exactly."""
     upper, lower = _uv_platforms(query.target)
     excluded: list[str] = []
     for _ in range(rounds):
         try:
-            pylock = _with_all_wheels(_compile(query, upper, excluded), query)
+            pylock = _with_all_wheels(query.compile(upper, excluded), query)
         except Unsolved:
             if not excluded:
                 raise
@@ -270,7 +268,7 @@ def _compile_fitting(query: Query, rounds: int = _MAX_ROUNDS) -> Pylock:
         if not unfitting:
             return pylock
         excluded += [f"{package.name}!={package.version}" for package in unfitting]
-    pylock = _with_all_wheels(_compile(query, lower, []), query)
+    pylock = _with_all_wheels(query.compile(lower, []), query)
     for package in _unfitting(pylock, query):
         raise Unsolved(f"{package.name}=={package.version} has no wheels with a matching platform or ABI tag")
     return pylock
@@ -286,7 +284,7 @@ def _uv_platforms(target: Target) -> tuple[str, str]:
     return f"{target.arch}-manylinux_2_{above}", f"{target.arch}-manylinux_2_{below}"
 
 
-def _unfitting(pylock: Pylock, query: Query) -> Iterator[Package]:
+def _unfitting(pylock: Pylock, query: SourcesQuery) -> Iterator[Package]:
     """Yield the packages of *pylock* with wheels of which none fits, and whose source cannot be built either."""
     tags = frozenset(compatibility_tags(query.target))
     for package in applicable(pylock.packages, query.target):
@@ -296,7 +294,7 @@ def _unfitting(pylock: Pylock, query: Query) -> Iterator[Package]:
             yield package
 
 
-def _with_all_wheels(pylock: Pylock, query: Query) -> Pylock:
+def _with_all_wheels(pylock: Pylock, query: SourcesQuery) -> Pylock:
     """Return *pylock* with all wheels of what does not fit, for a target whose wheels uv leaves out."""
     if not query.target.abi.endswith("t"):
         return pylock

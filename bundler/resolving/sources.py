@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -19,7 +19,7 @@ from packaging.version import Version
 from bundler.locks import place_of
 from bundler.pins import Pin
 from bundler.resolving.resolver_errors import Unsolved
-from bundler.resolving.uv_query import Metadata, compile_once
+from bundler.resolving.uv_query import Metadata, Query, compile_once
 from bundler.runtime.errors import ContentError, TargetError
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from bundler.building.builder import Builder
     from bundler.building.built_wheels import Built
-    from bundler.resolving.uv_query import Query
 
 
 class Sources:
@@ -95,6 +94,19 @@ class Sources:
         if source.sha256 not in self._built:
             self._built[source.sha256] = self._builder.build(source)
         return self._built[source.sha256]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcesQuery(Query):
+    """A query, and the *sources* that it may choose, if any."""
+
+    sources: Sources | None = None
+
+    def compile(self, platform: str | None, excluded: Sequence[str]) -> Pylock:
+        """Return what uv answers for *platform*, or for all of them; raise ``Unsolved`` with what it says."""
+        if self.sources is None:
+            return compile_once(self, platform, excluded)
+        return self.sources.compile(self, platform, excluded)
 
 
 def _source_of(package: Package) -> Pin:

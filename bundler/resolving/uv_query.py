@@ -1,7 +1,7 @@
 """A query → what uv answers: one run of ``uv pip compile``.
 
 * Nothing but the query decides: uv's own configuration and other interpreters of this host change nothing.
-* uv runs no code of a package: without *sources* only wheels are chosen; with them, sources may be, and where one does
+* uv runs no code of a package: where nothing is *known* only wheels are chosen; else sources may be, and where one does
   not say its metadata uv stops and names it (``no_build_python``).
 """
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from bundler.fetching.index_options import IndexOptions
-    from bundler.resolving.sources import Sources
     from bundler.runtime.targets import Target
 
 
@@ -45,7 +44,7 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What uv is asked, apart from the platform. *sources* may be chosen, if there are any."""
+    """What uv is asked, apart from the platform. *known* is what is known of sources; None: no source is chosen."""
 
     requirements: tuple[str, ...]
     requirement_files: tuple[Path, ...] = ()
@@ -56,7 +55,7 @@ class Query:
     offline: bool
     options: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
-    sources: Sources | None = None
+    known: Mapping[tuple[NormalizedName, str], Metadata] | None = None
     preferences: Mapping[NormalizedName, Version] = field(default_factory=dict)
 
 
@@ -88,11 +87,11 @@ def compile_once(query: Query, platform: str | None, excluded: Sequence[str]) ->
 
 def _source_arguments(query: Query, scratch: Path) -> list[str]:
     """Return the options that say whether sources may be chosen, and what is known of them."""
-    if query.sources is None:
+    if query.known is None:
         python = ["--python", sys.executable] if sys.executable else []
         return ["--no-config", "--only-binary", ":all:", *python]
     tables: list[dict[str, Any]] = []
-    for (name, version), metadata in query.sources.known.items():
+    for (name, version), metadata in query.known.items():
         table = {"name": name, "version": version, "requires-dist": list(metadata.requires)}
         table |= {"provides-extra": list(metadata.extras)} if metadata.extras else {}
         table |= {"requires-python": metadata.requires_python} if metadata.requires_python else {}
