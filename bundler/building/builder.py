@@ -57,7 +57,7 @@ _LEGACY = (
 _SETTINGS = {"sklearn": {"SKLEARN_ALLOW_DEPRECATED_SKLEARN_PACKAGE_INSTALL": "True"}}
 _WHEEL = "wheel<0.46"  # the last with a bdist_wheel of its own, which a setuptools before 70 needs
 _NO_MODULE = re.compile(r"No module named '?(?P<name>\w+)")
-_SECTION = "src"
+_SOURCE = "src"
 
 
 class ResolveRequirements(Protocol):
@@ -69,15 +69,14 @@ class ResolveRequirements(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildPolicy:
-    """What may be built: everything that has no fitting wheel, only *names*, or nothing; with what besides, by name."""
+    """What may be built: everything that has no fitting wheel, or only *names*; with what besides, by name."""
 
-    allowed: bool = True
     names: frozenset[str] | None = None
     extra_requires: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def check(self, name: str, version: object) -> None:
         """Raise ``UsageError`` if the project *name* may not be built."""
-        if not self.allowed or (self.names is not None and name not in self.names):
+        if self.names is not None and name not in self.names:
             hint = f"--build {name} builds it here, in a sandbox; or offer a wheel of it with --find-links"
             raise UsageError(f"{name} {version}", "exists as source only, and may not be built", hint=hint)
 
@@ -193,7 +192,7 @@ class Builder:
         ((_, archive),) = self._fetched([source])
         with self._cache.new_layer(hashlib.sha256(f"scratch {source.sha256}".encode()).hexdigest()) as scratch:
             root = scratch.path
-            tree = unpack(archive, source.filename, root / _SECTION)
+            tree = unpack(archive, source.filename, root / _SOURCE)
             system = read_build_system(tree, where)
             if recorded is None:
                 wanted = self._static_requires(source, system, tree)
@@ -318,11 +317,15 @@ def _target_of(interpreter: Interpreter) -> Target:
 
 @functools.cache
 def _prefixes(interpreter: Interpreter) -> tuple[Path, ...]:
-    """Return the directories that *interpreter* and its standard library lie in, apart from the system's."""
+    """Return the directories of *interpreter*, its library and its headers, apart from the system's.
+
+    Not all of its prefix: that may be somebody's HOME.
+    """
     code = "import json, sys; print(json.dumps([sys.base_prefix, sys.base_exec_prefix]))"
     answer = subprocess.run([interpreter.path, "-I", "-S", "-c", code], capture_output=True, check=True)
-    places = {Path(place).resolve() for place in json.loads(answer.stdout)}
-    return tuple(sorted(place for place in places if not place.is_relative_to("/usr")))
+    prefixes = {Path(place).resolve() for place in json.loads(answer.stdout)}
+    places = {prefix / name for prefix in prefixes for name in ("bin", "include", "lib", "lib64")}
+    return tuple(sorted(place for place in places if place.is_dir() and not place.is_relative_to("/usr")))
 
 
 def _with_hint(error: BundleError, source: Pin) -> BundleError:
