@@ -6,7 +6,6 @@ import hashlib
 import multiprocessing
 import resource
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -285,8 +284,6 @@ MOUNT = 'mkdir -p "$0" && mount -t tmpfs -o size=200k none "$0" && exec "$@"'
 
 def test_d26_a_full_disk_is_an_error_with_a_hint(site, cache):
     private = ["unshare", "-rm", "sh", "-c", MOUNT, str(cache.root)]
-    if subprocess.run([*private, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("no user namespaces")
     data = blob(500_000)
     process = program(pin_of(data, url=site.add("/w", data)), cache, inside=private)
     _, err = process.communicate(timeout=20)
