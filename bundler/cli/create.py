@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundler.azureml.settings import deployment_of, keep_in_upload, settings_text
 from bundler.cli.conda_requirements import without_conda_files
+from bundler.cli.lock import lock_asked
 from bundler.cli.options import (
     add_baseline,
     add_build,
@@ -19,13 +20,11 @@ from bundler.cli.options import (
     add_indexes,
     add_requirements,
     add_target,
-    baseline_of,
     create_options,
-    default_target_said,
 )
 from bundler.cli.progress import counted, progress
 from bundler.cli.transfers import opened
-from bundler.create import Bundle, create, lock
+from bundler.create import Bundle, create
 from bundler.images.carriers import check_output
 from bundler.locks import Lock
 from bundler.runtime.documents import MAX_SERIAL
@@ -134,17 +133,7 @@ def run(options: argparse.Namespace) -> int:
         if options.lock:
             locked = Lock.from_toml(read_text(options.lock), options.lock, settings.target).without(options.drop)
         else:
-            with default_target_said(asked):
-                locked = lock(
-                    options.requirements,
-                    requirement_files=asked.requirement,
-                    constraint_files=options.constraint,
-                    options=settings,
-                    reporter=reporter,
-                    baseline=baseline_of(options),
-                    skip_provided=options.skip_provided,
-                    drop=options.drop,
-                )
+            locked = lock_asked(asked, settings, reporter)
         if form == "wheelhouse":
             made = create_wheelhouse(locked, options.output, options=settings, force=options.force, reporter=reporter)
         else:

@@ -17,15 +17,20 @@ from bundler.cli.options import (
     add_target,
     baseline_of,
     create_options,
-    default_target_said,
 )
 from bundler.cli.progress import counted, progress
 from bundler.create import lock
 from bundler.resolving.dropped_requirements import missed_in_lock
+from bundler.resolving.resolver_errors import ResolutionError
 from bundler.small_files import write_text
+from bundler.targets import DEFAULT_TARGET
 
 if TYPE_CHECKING:
     import argparse
+
+    from bundler.create import Options
+    from bundler.locks import Lock
+    from bundler.reporters import Reporter
 
 HELP = "resolve requirements for a target and write down every wheel with its hash"
 
@@ -47,22 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    with (
-        progress(quiet=options.quiet) as reporter,
-        without_conda_files(options, reporter) as asked,
-        default_target_said(asked),
-    ):
+    with progress(quiet=options.quiet) as reporter, without_conda_files(options, reporter) as asked:
         settings = create_options(asked)
-        locked = lock(
-            options.requirements,
-            requirement_files=asked.requirement,
-            constraint_files=options.constraint,
-            options=settings,
-            reporter=reporter,
-            baseline=baseline_of(options),
-            skip_provided=options.skip_provided,
-            drop=options.drop,
-        )
+        locked = lock_asked(asked, settings, reporter)
         for warning in missed_in_lock(locked, indexes=settings.indexes, cache=settings.cache, offline=settings.offline):
             reporter.warning(warning)
     if options.output is None:
@@ -76,3 +68,23 @@ def run(options: argparse.Namespace) -> int:
         if locked.dropped:
             print(f"  dropped: {', '.join(map(str, locked.dropped))}", file=sys.stderr)
     return 0
+
+
+def lock_asked(asked: argparse.Namespace, options: Options, reporter: Reporter) -> Lock:
+    """Resolve what the options of ``lock`` or ``create`` ask for; an error says so if nobody has named the target."""
+    try:
+        return lock(
+            asked.requirements,
+            requirement_files=asked.requirement,
+            constraint_files=asked.constraint,
+            options=options,
+            reporter=reporter,
+            baseline=baseline_of(asked),
+            skip_provided=asked.skip_provided,
+            drop=asked.drop,
+        )
+    except ResolutionError as error:
+        if (asked.target, asked.python, asked.platform) == (None, None, None):
+            said = f"nobody has named the target, so it is {DEFAULT_TARGET}: --target or --python name another"
+            error.hint = f"{error.hint}; {said}" if error.hint else said
+        raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from functools import cache, partial
 from pathlib import Path
@@ -16,14 +15,13 @@ from bundler.create import Options
 from bundler.fetching.index_options import index_options
 from bundler.layers.layer_plans import Settings
 from bundler.resolving.baseline.baselines import read_baseline
-from bundler.resolving.resolver_errors import ResolutionError
 from bundler.runtime.errors import UsageError
 from bundler.targets import DEFAULT_TARGET, PRESETS, find_target
 from bundler.wheels.allowances import parse_allowed
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from bundler.fetching.index_options import IndexOptions
     from bundler.resolving.baseline.baselines import Baseline
@@ -123,18 +121,6 @@ def add_baseline(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("image", "A bundle on PYTHONPATH overrides what the image has.")
     group.add_argument("--baseline", metavar="FREEZE", help=f"resolve so that nothing of the image breaks: {BASELINE}")
     group.add_argument("--skip-provided", action="store_true", help="leave out what the image has in just that version")
-
-
-@contextlib.contextmanager
-def default_target_said(options: argparse.Namespace) -> Iterator[None]:
-    """Add to an error of resolving that nobody has named the target, if so."""
-    try:
-        yield
-    except ResolutionError as error:
-        if (options.target, options.python, options.platform) == (None, None, None):
-            said = f"nobody has named the target, so it is {DEFAULT_TARGET}: --target or --python name another"
-            error.hint = f"{error.hint}; {said}" if error.hint else said
-        raise
 
 
 def baseline_of(options: argparse.Namespace) -> Baseline | None:
