@@ -9,11 +9,11 @@ import sys
 
 import pytest
 from support import google_server
+from support.breaking import BreaksReading
 from support.bundle_factory import contents_of, make_bundle
 from support.commands import bundle
 from support.wheel_factory import make_wheel
 
-from bundler.fetching.retries import TransientError
 from bundler.layers.packing import decode
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import BundleError, ContentError, TrustError
@@ -21,24 +21,14 @@ from bundler.stores.as_file import pull_files, push_files
 from bundler.stores.file_places import DirectoryFiles, open_files
 
 
-class Counting(DirectoryFiles):
-    """Breaks when it has given *left* bytes."""
-
-    left = sys.maxsize
-
-    def read(self, name, offset=0):
-        for chunk in super().read(name, offset):
-            for start in range(0, len(chunk), 50_000):
-                self.left -= 50_000
-                if self.left < 0:
-                    raise TransientError("the connection broke")
-                yield chunk[start : start + 50_000]
+class Breaking(BreaksReading, DirectoryFiles):
+    """A place that breaks, once it has given *left* bytes."""
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.setattr("bundler.fetching.retries.time.sleep", lambda _: None)
-    return Counting(tmp_path / "place")
+    return Breaking(tmp_path / "place")
 
 
 @pytest.fixture
@@ -110,7 +100,7 @@ def test_an_upload_that_broke_is_not_there_and_the_next_completes_it(digest, pla
             raise KeyboardInterrupt
         write(self, name, chunks)
 
-    monkeypatch.setattr(Counting, "write", fail)
+    monkeypatch.setattr(Breaking, "write", fail)
     with pytest.raises(KeyboardInterrupt):
         push_files(tmp_path / "deps.pyz", place, "deps.pyz", decode=decode)
     with pytest.raises(BundleError, match="does not exist, or is not complete"):

@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from support.breaking import BreaksReading
 from support.bundle_factory import contents_of, make_bundle
 
 from bundler.caching.file_locks import lock_file
-from bundler.fetching.retries import TransientError
 from bundler.layers.packing import decode
 from bundler.reporters import Reporter
 from bundler.runtime.demands import Demands
@@ -27,18 +27,8 @@ QUICK = Options(first_pause=0.001, retries=2)
 SIZES = (3 << 20, 200_000, 1000)
 
 
-class Faulty(MemoryStore):
+class Breaking(BreaksReading, MemoryStore):
     """A store that breaks, once it has given *left* bytes of blobs."""
-
-    left = sys.maxsize
-
-    def read(self, blob, offset=0):
-        for chunk in super().read(blob, offset):
-            for start in range(0, len(chunk), 50_000):
-                self.left -= 50_000
-                if self.left < 0:
-                    raise TransientError("the connection broke")
-                yield chunk[start : start + 50_000]
 
 
 @pytest.fixture
@@ -48,7 +38,7 @@ def digest(tmp_path):
 
 @pytest.fixture
 def store(tmp_path, digest):
-    store = Faulty()
+    store = Breaking()
     with BundleStore(tmp_path / "made.pyz") as source:
         copy(source, "latest", store, "v1")
     return store
