@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bundler.building.backends import BuildError
 from bundler.building.builder import Builder, BuildPolicy
 from bundler.fetching.fetch import fetch
 from bundler.fetching.index_options import IndexOptions, index_options
@@ -30,6 +31,7 @@ from bundler.reporters import Reporter
 from bundler.resolving.baseline_constraints import BaselineConstraints
 from bundler.resolving.baseline_requirements import complete_requirements
 from bundler.resolving.resolver import resolve
+from bundler.resolving.resolver_errors import ResolutionError
 from bundler.runtime.errors import UsageError
 from bundler.runtime.frames import processors
 from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
@@ -61,7 +63,8 @@ class Options:
 
     *serial* numbers the bundles that follow each other in one place, so that an old one can be refused; 0 is none.
     *layer_cache* is where other machines keep the layers that they have compressed, and where new ones go.
-    *build* says which sources may be built where there is no wheel; None: no source is even looked at.
+    *build* says which sources may be built where there is no wheel; None: no source is even looked at. *prereleases*:
+    they are as good as other versions; *prefer_wheels*: an older version with a wheel is better than a source.
     *indexes* is called when something has to be resolved or fetched, at most once: to ask pip for its configuration
     takes longer than to create a bundle from the cache.
     """
@@ -77,6 +80,8 @@ class Options:
     layer_cache: Store | None = None
     serial: int = 0
     build: BuildPolicy | None = field(default_factory=BuildPolicy)
+    prereleases: bool = False
+    prefer_wheels: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +144,8 @@ def lock(
             reporter=reporter or Reporter(),
             baseline_constraints=baseline_constraints,
             builder=builder_for(options, reporter or Reporter()),
+            prereleases=options.prereleases,
+            prefer_wheels=options.prefer_wheels,
         ).without(drop)
 
 
@@ -152,15 +159,19 @@ def _builder(options: Options, target: Target, policy: BuildPolicy, reporter: Re
         if depth > _MAX_DEPTH:
             what = "needs something to be built that needs something to be built, without end"
             raise UsageError("build requirements", what, got=", ".join(requirements))
-        return resolve(
-            requirements,
-            target=target,
-            indexes=options.indexes(),
-            cache_dir=options.cache.root / "uv",
-            offline=options.offline,
-            reporter=reporter.silent(),
-            builder=_builder(options, target, replace(policy, names=None), reporter, depth),
-        )
+        try:
+            return resolve(
+                requirements,
+                target=target,
+                indexes=options.indexes(),
+                cache_dir=options.cache.root / "uv",
+                offline=options.offline,
+                reporter=reporter.silent(),
+                builder=_builder(options, target, replace(policy, names=None), reporter, depth),
+            )
+        except ResolutionError as error:
+            what = f"needs {', '.join(requirements)} to be built, which cannot be had: {error.fault}"
+            raise BuildError("build requirements", what, hint=error.hint) from None
 
     return Builder(
         target=target,

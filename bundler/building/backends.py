@@ -23,6 +23,10 @@ _LAST_LINES = 20
 _EPOCH = "315532800"
 
 
+class BuildError(BundleError):
+    """A source could not be built here: its build fails, or what it needs for it cannot be had."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """The build backend of the project in ``root/source``; its environment is ``root/environment``."""
@@ -107,11 +111,11 @@ class Backend:
             raise _failed(self, f"its build fails with exit code {code}")
 
 
-def _failed(backend: Backend, what: str) -> BundleError:
+def _failed(backend: Backend, what: str) -> BuildError:
     """Return the error, with the end of the log."""
     try:
         lines = backend.log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
     except OSError:
         lines = []
     told = "".join(f"\n    {line}" for line in lines[-_LAST_LINES:])
-    return BundleError(backend.where, f"{what}; the end of {backend.log}:{told}")
+    return BuildError(backend.where, f"{what}; the end of {backend.log}:{told}")

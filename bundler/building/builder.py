@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 from packaging.utils import canonicalize_name
 
 import bundler.runtime
-from bundler.building.backends import Backend
+from bundler.building.backends import Backend, BuildError
 from bundler.building.built_wheels import Built, find_kept, keep
 from bundler.building.environments import make_environment
 from bundler.building.projects import Project, directory_project, git_project
@@ -196,7 +196,7 @@ class Builder:
             system = read_build_system(tree, where)
             if recorded is None:
                 wanted = self._static_requires(source, system, tree)
-                requires = self._pins(wanted, interpreter)
+                requires = self._pins(wanted, interpreter, where)
             else:
                 requires = recorded.requires
             key = self._key(source, requires, interpreter)
@@ -213,7 +213,7 @@ class Builder:
             backend = self._backend(where, root, tree, system, interpreter, source)
             more = backend.requires() if recorded is None else ()
             if more:
-                requires = self._pins([*wanted, *more], interpreter)
+                requires = self._pins([*wanted, *more], interpreter, where)
                 shutil.rmtree(root / "environment")
                 make_environment(interpreter, self._fetched(requires), root / "environment", self._reporter.warning)
             try:
@@ -233,11 +233,15 @@ class Builder:
             raise BundleError(sys.executable, "cannot be asked which Python it is")
         return own, False
 
-    def _pins(self, requirements: Sequence[str], interpreter: Interpreter) -> tuple[Pin, ...]:
-        """Return what *requirements* of a build are for *interpreter*."""
+    def _pins(self, requirements: Sequence[str], interpreter: Interpreter, where: str) -> tuple[Pin, ...]:
+        """Return what *requirements*, those of the build of *where*, are for *interpreter*."""
         if not requirements:
             return ()
-        return self._resolve(requirements, _target_of(interpreter), self._depth + 1).pins
+        try:
+            return self._resolve(requirements, _target_of(interpreter), self._depth + 1).pins
+        except BuildError as error:
+            error.where = where
+            raise
 
     def _fetched(self, pins: Sequence[Pin]) -> list[tuple[Pin, Path]]:
         missing = [pin for pin in pins if pin.build is not None and not self._cache.wheel(pin.sha256).is_file()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from bundler.create import Options
 from bundler.fetching.index_options import index_options
 from bundler.layers.layer_plans import Settings
 from bundler.resolving.baseline.baselines import read_baseline
+from bundler.resolving.requirement_files import read_requirement_files
 from bundler.runtime.errors import UsageError
 from bundler.targets import DEFAULT_TARGET, PRESETS, find_target
 from bundler.wheels.allowances import parse_allowed
@@ -44,6 +45,7 @@ def add_requirements(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-c", "--constraint", metavar="FILE", action="append", default=[], type=Path, help="a constraints file"
     )
+    parser.add_argument("--pre", action="store_true", help="take pre-releases too")
 
 
 def add_drop(parser: argparse._ActionsContainer) -> None:
@@ -96,6 +98,9 @@ def add_build(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="install REQ too where the project NAME is built, such as fbprophet:numpy",
     )
+    group.add_argument(
+        "--prefer-wheels", action="store_true", help="take an older version with a wheel rather than build a newer one"
+    )
 
 
 def build_policy(options: argparse.Namespace) -> BuildPolicy | None:
@@ -143,16 +148,19 @@ def cache_of(options: argparse.Namespace) -> Cache:
 
 
 def indexes_of(options: argparse.Namespace) -> Callable[[], IndexOptions]:
-    """Return what asks once for how to reach package indexes."""
-    return cache(
-        partial(
-            index_options,
+    """Return what asks once for how to reach package indexes, of which requirement files may say a part."""
+
+    def ask() -> IndexOptions:
+        asked = index_options(
             index_url=options.index_url,
             extra_index_urls=options.extra_index_url,
             find_links=options.find_links,
             no_index=options.no_index,
         )
-    )
+        files = getattr(options, "requirement", [])
+        return read_requirement_files(files, getattr(options, "constraint", [])).options.on_top_of(asked)
+
+    return cache(ask)
 
 
 def create_options(options: argparse.Namespace) -> Options:
@@ -171,4 +179,6 @@ def create_options(options: argparse.Namespace) -> Options:
         offline=options.offline,
         serial=getattr(options, "serial", 0),
         build=build_policy(options),
+        prereleases=options.pre,
+        prefer_wheels=options.prefer_wheels,
     )

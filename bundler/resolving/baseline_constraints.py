@@ -21,7 +21,7 @@ from bundler.locks import applicable
 from bundler.pins import Provided
 from bundler.resolving.baseline.conflicts import Demand, Member, demands, members
 from bundler.resolving.baseline.metadata_only_wheels import write_metadata_only_wheels
-from bundler.resolving.resolver_errors import Unsolved
+from bundler.resolving.unsolved import Unsolved
 from bundler.runtime.errors import BundleError
 from bundler.targets import marker_environment
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from bundler.resolving.baseline.baselines import Baseline
-    from bundler.resolving.requirement_files import RequirementLine
+    from bundler.resolving.requirement_lines import RequirementLine
     from bundler.runtime.targets import Target
 
 

@@ -30,7 +30,7 @@ from bundler.fetching.http_transport import Transport
 from bundler.fetching.range_requests import RemoteFile, get
 from bundler.locks import place_of
 from bundler.resolving.baseline.baselines import Installed, requires_of
-from bundler.resolving.resolver import find_wheels
+from bundler.resolving.wheel_versions import find_wheels
 from bundler.runtime.errors import BundleError
 from bundler.targets import compatibility_tags
 from bundler.wheels.wheel_reader import MAX_METADATA

@@ -1,8 +1,9 @@
 """Requirements with projects in them → the same requirements with wheels in their place.
 
-* A directory, a source distribution or a commit (``project_lines``) is built, and its line becomes ``NAME @ file:///…``.
+* A directory, a source distribution or a commit (``project_lines``) is built, and its line becomes ``NAME @ file:///…``;
+  without a builder it stays, and is refused where lines are parsed.
 * What a freeze of another machine has and no index has is read as what it means, or left out, with one warning for all.
-* Files are rewritten only if something in them changes, each line where it was: errors still name file and line.
+* Each line keeps its place: errors still name file and line.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -20,13 +21,12 @@ from bundler.fetching.cancellable_connections import Sockets
 from bundler.fetching.http_transport import Transport
 from bundler.fetching.index_options import redacted
 from bundler.fetching.range_requests import get
+from bundler.pins import COMMIT
 from bundler.resolving.project_lines import elsewhere, parse_project_line
-from bundler.resolving.requirement_files import INCLUDE, logical_lines, unquote_path
 from bundler.runtime.errors import ContentError, UsageError
-from bundler.small_files import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from bundler.building.builder import Builder
     from bundler.building.built_wheels import Built
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from bundler.fetching.index_options import IndexOptions
     from bundler.pins import Pin
     from bundler.resolving.project_lines import ProjectLine
+    from bundler.resolving.requirement_files import Line
 
 _MAX_ARCHIVE = 1 << 30
-_FIND_LINKS = re.compile(r"(?P<option>-f|--find-links)(?P<between>\s*=\s*|\s+)(?P<place>.+)")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 # What only exists for Windows, and pip's freezes there list without a marker; and what Debian's pip once made up.
 _NOT_HERE = {
@@ -53,7 +53,7 @@ _NOT_HERE = {
 class Expansion:
     """The work, and what came of it: *built* are the wheels by their paths, *notes* what a user should hear."""
 
-    builder: Builder
+    builder: Builder | None
     indexes: IndexOptions
     environ: Mapping[str, str]
     directory: Path
@@ -62,14 +62,10 @@ class Expansion:
     editable: list[str] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
 
-    def requirements(self, requirements: Sequence[str]) -> list[str]:
-        """Return *requirements* of the command line, expanded."""
-        expanded = [self._line(text.strip(), Path(), "requirement") for text in requirements]
-        return [text for text in expanded if text]
-
-    def files(self, files: Sequence[Path]) -> list[Path]:
-        """Return *files*, or in place of each in which something changes a rewritten one."""
-        return [self._file(path, ()) or path for path in files]
+    def lines(self, lines: Iterable[Line]) -> list[Line]:
+        """Return *lines*, expanded."""
+        expanded = [self._line(line) for line in lines]
+        return [line for line in expanded if line is not None]
 
     @property
     def notes(self) -> list[str]:
@@ -83,74 +79,38 @@ class Expansion:
         notes += [f"left out: {', '.join(names)}: {reason}" for reason, names in self.left_out.items()]
         return notes
 
-    def _file(self, path: Path, parents: tuple[Path, ...]) -> Path | None:
-        """Return a rewritten copy of *path*; None if nothing in it changes."""
-        resolved = path.resolve()
-        if resolved in parents:
-            return None  # refused where files are read
-        lines: list[str] = []
-        changed = False
-        for number, line in logical_lines(read_text(path), self.environ):
-            lines += [""] * (number - 1 - len(lines))
-            new = self._file_line(line, path, f"{path.name}:{number}", (*parents, resolved))
-            changed |= new != line
-            lines.append(new)
-        if not changed:
-            return None
-        self.directory.mkdir(parents=True, exist_ok=True)
-        copy = self.directory / f"{len(list(self.directory.iterdir()))}" / path.name
-        copy.parent.mkdir()
-        copy.write_text("".join(f"{self._moved(line, path)}\n" for line in lines), encoding="utf-8")
-        return copy
-
-    def _file_line(self, line: str, path: Path, where: str, parents: tuple[Path, ...]) -> str:
-        include = INCLUDE.fullmatch(line)
-        if include is None:
-            return self._line(line, path.parent, where)
-        copy = self._file(path.parent / unquote_path(include["path"], where), parents)
-        return line if copy is None else f"{include['option']} {copy}"
-
-    def _moved(self, line: str, path: Path) -> str:
-        """Return *line* as it has to be in a file that lies elsewhere than *path*."""
-        if include := INCLUDE.fullmatch(line):
-            return f"{include['option']} {path.parent.absolute() / unquote_path(include['path'], path.name)}"
-        links = _FIND_LINKS.fullmatch(line)
-        if links and "://" not in links["place"] and (path.parent / links["place"]).exists():
-            return f"--find-links {(path.parent / links['place']).absolute()}"
-        if re.match(r"\.{0,2}/|[^\s@]+\.whl(\s|$)", line) and (path.parent / line.split(maxsplit=1)[0]).exists():
-            return f"{(path.parent / line.split(maxsplit=1)[0]).absolute()}{line[len(line.split(maxsplit=1)[0]) :]}"
-        return line
-
-    def _line(self, line: str, base: Path, where: str) -> str:
-        """Return *line* expanded; empty if it is left out."""
-        if name := _NAME.match(line):
-            reason = _NOT_HERE.get(name[0].lower().replace("_", "-")) if ";" not in line else None
+    def _line(self, line: Line) -> Line | None:
+        """Return *line* expanded; None if it is left out."""
+        if name := _NAME.match(line.text):
+            reason = _NOT_HERE.get(name[0].lower().replace("_", "-")) if ";" not in line.text else None
             if reason:
                 self.left_out.setdefault(reason, []).append(name[0])
-                return ""
-        if meant := elsewhere(line, base):
-            self.read_as_names.append(line.partition("@")[0].strip())
-            return meant
-        project = parse_project_line(line, base)
-        if project is None:
+                return None
+        if meant := elsewhere(line.text, line.base):
+            self.read_as_names.append(line.text.partition("@")[0].strip())
+            return replace(line, text=meant)
+        project = parse_project_line(line.text, line.base)
+        if project is None or self.builder is None:
             return line
-        built = self.builder.build_project(self._opened(project, where))
+        built = self.builder.build_project(self._opened(project, self.builder, line.where))
         if project.editable:
             self.editable.append(str(built.pin.name))
-        return self._requirement(project, built, where)
+        text = self._requirement(project, self.builder.wheel(built.pin), built, line.where)
+        is_fixed = project.revision is not None and COMMIT.fullmatch(project.revision) is not None
+        return replace(line, text=text, is_fixed=is_fixed)
 
-    def _opened(self, project: ProjectLine, where: str) -> Project:
+    def _opened(self, project: ProjectLine, builder: Builder, where: str) -> Project:
         if project.kind == "directory":
-            return self.builder.open_directory(Path(project.place))
+            return builder.open_directory(Path(project.place))
         if project.kind == "archive":
             return archive_project(Path(project.place))
         if project.kind == "git":
-            return self.builder.open_repository(project.place, project.revision, project.subdirectory)
-        return self._fetched(project, where)
+            return builder.open_repository(project.place, project.revision, project.subdirectory)
+        return self._fetched(project, builder, where)
 
-    def _fetched(self, project: ProjectLine, where: str) -> Project:
+    def _fetched(self, project: ProjectLine, builder: Builder, where: str) -> Project:
         """Fetch the archive at a URL; its hash is that of the line, if there is one, or what it is today."""
-        self.builder.check_online(project.place)
+        builder.check_online(project.place)
         with closing(Transport(self.indexes, self.environ, Sockets())) as transport:
             _, data = get(transport, project.place, retries=self.indexes.retries, limit=_MAX_ARCHIVE)
         name = unquote(urlsplit(project.place).path.rpartition("/")[2])
@@ -161,9 +121,9 @@ class Expansion:
         if project.sha256 not in (None, found.source.sha256):
             at, got = f"{where}: {redacted(project.place)}", found.source.sha256
             raise ContentError(at, "is not what the line says", got=got, want=project.sha256, rule="A1")
-        return self.builder.keep_source(found, project.place)
+        return builder.keep_source(found, project.place)
 
-    def _requirement(self, project: ProjectLine, built: Built, where: str) -> str:
+    def _requirement(self, project: ProjectLine, wheel: Path, built: Built, where: str) -> str:
         """Return the requirement of the wheel that was *built* of *project*."""
         pin = built.pin
         if project.name and project.name.lower().replace("_", "-").replace(".", "-") != pin.name:
@@ -171,7 +131,7 @@ class Expansion:
         path = self.directory / "wheels" / pin.sha256 / pin.filename
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.builder.wheel(pin), path)
+            shutil.copyfile(wheel, path)
         self.built[path] = pin
         marker = f" ; {project.marker}" if project.marker else ""
         return f"{pin.name}{project.extras} @ {path.as_uri()}{marker}"

@@ -1,13 +1,12 @@
-"""What uv prints when it finds no solution → an error that says what matters.
+"""No solution → an error that says what matters.
 
 * It is shortened to the reasons. A project without a wheel is named together with the nearest versions that have one;
   a missing project, with the indexes that were asked.
-* No credentials: uv's output was redacted before.
+* Every hint is something to do next.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -16,73 +15,74 @@ from bundler.fetching.index_options import redacted
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
     from bundler.fetching.index_options import IndexOptions
+    from bundler.resolving.unsolved import Unsolved
     from bundler.runtime.targets import Target
-
-# From what is sure to what is only said somewhere in a chain of reasons.
-_NO_WHEEL = re.compile(
-    # With an extra or a marker of its own where the requirement has one.
-    r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?(?:\{[^}]*\})?==(?P<version>[\w.!+]+)"
-    r" has no (?:usable )?wheels(?: with a matching)?",
-    re.ASCII,
-)
-_NOT_FOUND = re.compile(
-    r"(?:(?P<name>[A-Za-z0-9][\w.-]*) was not found in the (?:package registry|provided package locations)"
-    r"|there are no versions of (?P<empty>[A-Za-z0-9][\w.-]*))",
-    re.ASCII,
-)
-
-
-_BUILD = re.compile(r"Failed to (?:download and )?build `(?P<name>[\w.-]+)==(?P<version>[^`\s]+)`", re.ASCII)
-
 
 # Names that people require because they import them.
 _MODULES = {
+    "attr": "attrs",
+    "bio": "biopython",
+    "crypto": "pycryptodome",
     "cv2": "opencv-python-headless",
-    "skimage": "scikit-image",
-    "pil": "pillow",
-    "yaml": "pyyaml",
     "dateutil": "python-dateutil",
     "dotenv": "python-dotenv",
+    "fitz": "pymupdf",
+    "git": "gitpython",
+    "google-cloud": "google-cloud-storage",
+    "jwt": "pyjwt",
+    "levenshtein": "python-levenshtein",
+    "magic": "python-magic",
+    "mysqldb": "mysqlclient",
+    "opencv": "opencv-python-headless",
+    "pil": "pillow",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
     "sklearn": "scikit-learn",
+    "usb": "pyusb",
+    "yaml": "pyyaml",
+    "zmq": "pyzmq",
 }
 
 
 class ResolutionError(BundleError):
-    """There is no solution for the target."""
+    """There is no solution for the target. *projects* are those that cannot be had."""
+
+    def __init__(
+        self,
+        where: object,
+        what: str,
+        *,
+        got: object = None,
+        hint: str | None = None,
+        projects: Iterable[NormalizedName] = (),
+    ) -> None:
+        """Say what is wrong at *where*."""
+        super().__init__(where, what, got=got, hint=hint)
+        self.projects = frozenset(projects)
 
 
 class NoWheelError(ResolutionError):
     """A project that is needed has no wheel for the target."""
 
 
-class Unsolved(Exception):  # noqa: N818 - it is no error yet: it may be asked again in another way
-    """What uv printed when it failed, without credentials. Nothing else knows uv's wording."""
+class SeveralUnavailable(ResolutionError):  # noqa: N818 - it is several
+    """Several requirements cannot be had, all of them reported at once."""
 
-    @property
-    def is_about_wheels(self) -> bool:
-        """Whether a version that is needed has no wheel."""
-        return "has no wheels" in str(self) or "has no usable wheels" in str(self)
+    def __init__(self, errors: Sequence[ResolutionError], what: str, hint: str | None) -> None:
+        """Join *errors*, two or more, which are *what*."""
+        projects = [project for error in errors for project in error.projects]
+        super().__init__("requirements", f"{len(errors)} {what}", hint=hint, projects=projects)
+        self.errors = errors
 
-    @property
-    def needed_build(self) -> tuple[NormalizedName, str] | None:
-        """Name and version of the source whose metadata uv wanted to learn by building it."""
-        match = _BUILD.search(str(self))
-        return None if match is None else (canonicalize_name(match["name"]), match["version"])
-
-    @property
-    def is_about_places(self) -> bool:
-        """Whether an index or a file could not be read."""
-        return "://" in str(self)
-
-    def names(self, name: str) -> bool:
-        """Tell whether the project *name* is among the reasons."""
-        return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-]*\w)", str(self)) is not None
+    def __str__(self) -> str:
+        lines = [f"  {line}" for error in self.errors for line in str(error).split("\n")]
+        return "\n".join([self.fault, *lines, *([] if self.hint is None else [f"hint: {self.hint}"])])
 
 
 def resolver_error(
@@ -90,45 +90,42 @@ def resolver_error(
     *,
     target: Target,
     indexes: IndexOptions,
-    offline: bool,
     nearest: Callable[[str, str], Iterable[Version]],
 ) -> BundleError:
-    """Return the error for *unsolved*.
+    """Return the error for *unsolved*, whatever was asked for.
 
     *nearest* finds the versions next to one of a project, below and above, that have a wheel.
     """
-    text = str(unsolved)
-    told = [re.sub(r"^(?:error|cause|[×╰─▶├│ ]+)[:\s]*", "", line.strip()) for line in text.splitlines()]
-    hints = [line.removeprefix("hint: ") for line in told if line.startswith("hint: ")]
-    reasons = [line for line in told if line and line not in hints and not line.startswith(("hint:", "No solution"))]
-    explanation = re.sub(r",? we can conclude that your requirements are unsatisfiable\.?", ".", " ".join(reasons))
-    missing = _NO_WHEEL.search(explanation)
-    unknown = _NOT_FOUND.search(explanation)
-    if missing:
-        name, version = missing["name"], missing["version"]
-        return _no_wheel(name, version, explanation, hints, target, nearest(name, version))
-    if offline and ("was not found in the cache" in text or "network was disabled" in text):
+    explanation = unsolved.explanation
+    if (missing := unsolved.no_wheel) is not None:
+        return _no_wheel(*missing, unsolved, target, nearest(*missing))
+    if unsolved.is_offline:
         hint = "leave --offline away once, so that the cache is filled"
         return BundleError("requirements", f"cannot be resolved offline: {explanation}", hint=hint)
-    if unknown:
-        name = unknown["name"] or unknown["empty"]
-        if project := _MODULES.get(name.lower()):
-            what = f"is a module, and the project that has it is called {project}"
-            return ResolutionError(name, what, hint=f"require {project}")
-        hint = (
-            f"check the spelling of {name}, and that {_places(indexes)} answers with a list of its files: "
-            "not with 404, a login page or a refusal"
-        )
-        return BundleError(name, f"was not found: {explanation}", hint=hint)
-    if "No solution found" in text:
-        hint = next((hint for hint in hints if "re-releases" in hint), "loosen one of the requirements it names")
+    if (unknown := unsolved.not_found) is not None:
+        return not_found(unknown, indexes, explanation)
+    if unsolved.is_no_solution:
+        hint = next((hint for hint in unsolved.hints if "re-releases" in hint), "loosen one of what it names")
         return ResolutionError("requirements", f"cannot be resolved: {explanation}", hint=hint)
-    fetched = re.search(r"(?:Failed to fetch|Failed to read `--find-links` \w+): `?(?P<url>\S+?)`?(?:\s|$)", text)
-    if fetched or "://" in explanation:
+    if unsolved.unread or unsolved.is_about_places:
         hint = f"check the network and the index ({_places(indexes)}): pip config list"
-        causes = "; ".join(dict.fromkeys(reasons))
-        return BundleError(fetched["url"] if fetched else "index", f"cannot be used: {causes}", hint=hint)
+        causes = "; ".join(dict.fromkeys(unsolved.reasons))
+        return BundleError(unsolved.unread or "index", f"cannot be used: {causes}", hint=hint)
     return BundleError("requirements", f"cannot be resolved: {explanation}")
+
+
+def not_found(name: str, indexes: IndexOptions, explanation: str = "") -> ResolutionError:
+    """Return the error for the project *name*, which no index has; *explanation* says why it was looked for."""
+    projects = [canonicalize_name(name)]
+    if project := _MODULES.get(name.lower()):
+        what = f"is a module, and the project that has it is called {project}"
+        return ResolutionError(name, what, hint=f"require {project}", projects=projects)
+    hint = (
+        f"check the spelling of {name}, and that {_places(indexes)} answers with a list of its files: "
+        "not with 404, a login page or a refusal"
+    )
+    what = f"was not found: {explanation}" if explanation else "was not found"
+    return ResolutionError(name, what, hint=hint, projects=projects)
 
 
 def _places(indexes: IndexOptions) -> str:
@@ -138,12 +135,12 @@ def _places(indexes: IndexOptions) -> str:
 
 
 def _no_wheel(
-    name: str, version: str, explanation: str, hints: Iterable[str], target: Target, nearest: Iterable[Version]
-) -> BundleError:
+    name: NormalizedName, version: str, unsolved: Unsolved, target: Target, nearest: Iterable[Version]
+) -> NoWheelError:
     # uv says "Wheels are available" or "wheels are available".
-    wheels = " ".join(hint for hint in hints if re.search(rf"`{re.escape(name)}`", hint) and "heels are avail" in hint)
+    wheels = " ".join(hint for hint in unsolved.hints if f"`{name}`" in hint and "heels are avail" in hint)
     hint = f"build one on a system like the target (pip wheel {name}=={version}) and offer it with --find-links"
     if found := " and ".join(map(str, nearest)):
         hint = f"the nearest versions with a wheel: {name} {found}; or {hint}"
-    what = f"has no wheel for {target}: {explanation} {wheels}"
-    return NoWheelError(f"{name} {version}", what.strip(), hint=hint)
+    what = f"has no wheel for {target}: {unsolved.explanation} {wheels}"
+    return NoWheelError(f"{name} {version}", what.strip(), hint=hint, projects=[name])

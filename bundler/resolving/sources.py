@@ -1,8 +1,8 @@
 """Sources that the resolver may choose: their metadata while it resolves, and their wheels when it has chosen.
 
 * uv chooses as if everything could be built: never an older version because that has a wheel.
-* One whose source cannot be built for the target, and whose wheels do not fit, is passed over, and named: of a project
-  that publishes wheels an older version may have one.
+* One whose source cannot be built here for the target, and whose wheels do not fit, is passed over, and named: of a
+  project that publishes wheels an older version may have one. Where none has, the error is that of the build.
 * The metadata of a source that does not say it is learnt by building the source, in the sandbox; then uv is asked
   again.
 """
@@ -16,9 +16,10 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.version import Version
 
+from bundler.building.backends import BuildError
 from bundler.locks import place_of
 from bundler.pins import Pin
-from bundler.resolving.resolver_errors import Unsolved
+from bundler.resolving.unsolved import Unsolved
 from bundler.resolving.uv_query import Metadata, Query, compile_once
 from bundler.runtime.errors import ContentError, TargetError
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from bundler.building.builder import Builder
     from bundler.building.built_wheels import Built
+    from bundler.runtime.errors import BundleError
 
 
 class Sources:
@@ -39,31 +41,41 @@ class Sources:
         self.known: dict[tuple[NormalizedName, str], Metadata] = {}
         self._builder = builder
         self._built: dict[str, Built] = {}
-        self.passed_over: dict[str, str] = {}
+        self._failed: dict[str, BundleError] = {}
+        self.passed_over: dict[tuple[NormalizedName, str], str] = {}
 
     def compile(self, query: Query, platform: str | None, excluded: Sequence[str]) -> Pylock:
         """Return what uv answers, asked until it knows all metadata that it needs; raise ``Unsolved`` as uv does."""
         while True:
+            only_wheels = [word for name in self._failed for word in ("--only-binary", name)]
             try:
-                return compile_once(query, platform, excluded)
+                return compile_once(replace(query, options=(*query.options, *only_wheels)), platform, excluded)
             except Unsolved as unsolved:
                 needed = unsolved.needed_build
                 if needed is None or needed in self.known:
-                    raise
+                    failed = [error for name, error in self._failed.items() if unsolved.names(name)]
+                    raise [*failed, unsolved][0] from None
+            try:
                 self._learn(needed, query)
+            except (BuildError, TargetError) as error:
+                self._pass_over(*needed, error)
 
     def can_build(self, package: Package) -> bool:
-        """Tell whether *package*, whose wheels do not fit, can be built; if not, another version is worth a try."""
+        """Tell whether *package*, of which no wheel fits, can be built; if not, only wheels of it are chosen then."""
         try:
             self._build(package)
-        except TargetError as error:
-            self.passed_over[f"{package.name} {package.version}"] = error.what
+        except (BuildError, TargetError) as error:
+            self._pass_over(package.name, str(package.version), error)
             return False
         return True
 
     def pins(self, packages: Iterable[Package]) -> list[Pin]:
         """Return the wheels of *packages*, each of which has a source, built."""
         return [self._build(package).pin for package in packages]
+
+    def _pass_over(self, name: NormalizedName, version: str, error: BundleError) -> None:
+        self._failed[name] = error
+        self.passed_over[name, version] = error.what.partition("; the end of")[0]
 
     def _learn(self, needed: tuple[NormalizedName, str], query: Query) -> None:
         """Build the source *needed*, and know its metadata."""
@@ -73,8 +85,6 @@ class Sources:
         alone = replace(
             query,
             requirements=(f"{name}=={version}",),
-            requirement_files=(),
-            constraint_files=(),
             constraints=(),
             preferences={},
             options=("--no-deps",),
@@ -98,15 +108,24 @@ class Sources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcesQuery(Query):
-    """A query, and the *sources* that it may choose, if any."""
+    """A query, and the *sources* that it may choose, if any; *may_build*: and build, to know them."""
 
     sources: Sources | None = None
+    may_build: bool = True
 
     def compile(self, platform: str | None, excluded: Sequence[str]) -> Pylock:
         """Return what uv answers for *platform*, or for all of them; raise ``Unsolved`` with what it says."""
-        if self.sources is None:
+        if self.sources is None or not self.may_build:
             return compile_once(self, platform, excluded)
         return self.sources.compile(self, platform, excluded)
+
+    def can_build(self, package: Package) -> bool:
+        """Tell whether the source of *package*, if it has one, gives a wheel that fits, as far as that is known."""
+        if self.sources is None or package.sdist is None:
+            return False
+        if self.may_build:
+            return self.sources.can_build(package)
+        return (package.name, str(package.version)) not in self.sources.passed_over
 
 
 def _source_of(package: Package) -> Pin:

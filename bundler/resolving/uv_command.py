@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import uv
 
 from bundler.fetching.index_options import redacted_text
-from bundler.resolving.resolver_errors import Unsolved
+from bundler.resolving.unsolved import Unsolved
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _DROPPED = ("UV_", "PIP_", "VIRTUAL_ENV", "CONDA_")
 
 
-def run_uv(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run uv; raise ``Unsolved`` with what it prints if it fails."""
+def run_uv(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Run uv; return what it says beside its answer. Raise ``Unsolved`` with what it prints if it fails."""
     try:
         answer = subprocess.run(
             [uv.find_uv_bin(), *arguments], capture_output=True, text=True, check=False, env=environment
@@ -42,6 +42,7 @@ def run_uv(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         raise BundleError("uv", f"ended with status {answer.returncode} and no explanation", hint="try again")
     if answer.returncode != 0:
         raise Unsolved(redacted_text(answer.stderr))
+    return redacted_text(answer.stderr)
 
 
 def write_lines(path: Path, lines: Sequence[str]) -> list[str]:

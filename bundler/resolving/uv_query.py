@@ -3,13 +3,13 @@
 * Nothing but the query decides: uv's own configuration and other interpreters of this host change nothing.
 * uv runs no code of a package: where nothing is *known* only wheels are chosen; else sources may be, and where one does
   not say its metadata uv stops and names it (``no_build_python``).
+* What was yanked, and is taken since it is pinned, is noted at its package.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import sys
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
-from bundler.locks import parse_pylock
+from bundler.locks import TOOL, parse_pylock
 from bundler.resolving.no_build_python import no_build_python
+from bundler.resolving.unsolved import yanked
 from bundler.resolving.uv_command import index_arguments, run_uv, uv_environment, write_index_file, write_lines
 
 if TYPE_CHECKING:
@@ -47,8 +48,6 @@ class Query:
     """What uv is asked, apart from the platform. *known* is what is known of sources; None: no source is chosen."""
 
     requirements: tuple[str, ...]
-    requirement_files: tuple[Path, ...] = ()
-    constraint_files: tuple[Path, ...] = ()
     target: Target
     indexes: IndexOptions
     cache_dir: Path
@@ -63,13 +62,12 @@ def compile_once(query: Query, platform: str | None, excluded: Sequence[str]) ->
     """Run uv once, for *platform* or for all of them; raise ``Unsolved`` with what it says."""
     with tempfile.TemporaryDirectory(prefix="bundle-resolve-") as directory:
         scratch = Path(directory).resolve()
-        sources = [*write_index_file(query.indexes, scratch), *map(str, query.requirement_files)]
+        sources = write_index_file(query.indexes, scratch)
         sources += write_lines(scratch / "requirements.txt", query.requirements)
-        constraints = [*map(str, query.constraint_files)]
-        constraints += write_lines(scratch / "constraints.txt", [*query.constraints, *excluded])
+        constraints = write_lines(scratch / "constraints.txt", [*query.constraints, *excluded])
         _write_preferences(query.preferences, scratch / "pylock.toml")
         command = [
-            *("pip", "compile", "--quiet", "--no-header", "--no-python-downloads", "--color", "never"),
+            *("pip", "compile", "--no-header", "--no-python-downloads", "--color", "never"),
             *("--format", "pylock.toml", "--index-strategy", "unsafe-best-match"),
             *_source_arguments(query, scratch),
             *("--python-version", query.target.python),
@@ -80,9 +78,9 @@ def compile_once(query: Query, platform: str | None, excluded: Sequence[str]) ->
             *(("--offline",) if query.offline else ()),
             *(*query.options, "--", *sources),
         ]
-        run_uv(command, uv_environment(query.indexes, os.environ))
+        said = run_uv(command, uv_environment(query.indexes, os.environ))
         text = (scratch / "pylock.toml").read_text(encoding="utf-8")
-        return _with_absolute_paths(parse_pylock(text, Path("uv")), scratch)
+        return _with_absolute_paths(parse_pylock(text, Path("uv")), scratch, yanked(said))
 
 
 def _source_arguments(query: Query, scratch: Path) -> list[str]:
@@ -108,14 +106,16 @@ def _write_preferences(versions: Mapping[NormalizedName, Version], path: Path) -
         path.write_text(tomli_w.dumps({"lock-version": "1.0", "created-by": "bundler", "packages": packages}))
 
 
-def _with_absolute_paths(pylock: Pylock, scratch: Path) -> Pylock:
-    """Make relative paths absolute, and hash local wheels that uv has not hashed."""
+def _with_absolute_paths(pylock: Pylock, scratch: Path, yanks: Mapping[tuple[NormalizedName, str], str]) -> Pylock:
+    """Make relative paths absolute, hash local wheels that uv has not hashed, and note what of *yanks* is chosen."""
     packages = []
     for package in pylock.packages:
         wheels = [replace(wheel, **_absolute_fields(wheel, scratch)) for wheel in package.wheels or ()]
         archive = package.archive and replace(package.archive, **_absolute_fields(package.archive, scratch))
         sdist = package.sdist and replace(package.sdist, **_absolute_fields(package.sdist, scratch))
-        packages.append(replace(package, wheels=wheels or None, archive=archive, sdist=sdist))
+        reason = yanks.get((package.name, str(package.version)))
+        tool = None if reason is None else {TOOL: {"yanked": reason}}
+        packages.append(replace(package, wheels=wheels or None, archive=archive, sdist=sdist, tool=tool))
     return replace(pylock, packages=packages)
 
 
@@ -129,9 +129,3 @@ def _absolute_fields(wheel: PackageWheel | PackageArchive | PackageSdist, scratc
         with path.open("rb") as file:
             hashes["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     return {"path": str(path), "hashes": hashes}
-
-
-def absolute_requirement(requirement: str) -> str:
-    """Make a local wheel path absolute: uv reads the requirement from a file elsewhere."""
-    path = re.match(r"(?![\w.-]+\s*(?:\[[^\]]*\]\s*)?@)(?P<path>[^\s:;\[]+\.whl)(?=[\s;\[]|$)", requirement)
-    return f"{Path(path['path']).absolute()}{requirement[path.end() :]}" if path else requirement

@@ -26,7 +26,7 @@ def test_a_project_without_a_wheel_is_named_with_the_nearest_that_has_one(shelf,
     shelf("native", "1.3", "cp37-cp37m-manylinux2014_x86_64")
     with pytest.raises(BundleError) as caught:
         ask("native==1.1")
-    assert caught.value.where == "native 1.1"
+    assert caught.value.where == "native==1.1"
     assert "native 1.0 and 1.3" in str(caught.value)
 
 
@@ -34,7 +34,7 @@ def test_a_project_without_a_wheel_is_named_also_if_its_requirement_has_a_marker
     shelf("native", "1.1", "cp39-cp39-manylinux2014_x86_64")
     with pytest.raises(NoWheelError) as caught:
         ask("native==1.1 ; python_version < '3.8'")
-    assert caught.value.where == "native 1.1"
+    assert caught.value.where == "native==1.1 ; python_version < '3.8'"
 
 
 def test_a_pin_whose_wheels_need_a_newer_glibc_is_explained_as_that(shelf, ask):
@@ -43,7 +43,7 @@ def test_a_pin_whose_wheels_need_a_newer_glibc_is_explained_as_that(shelf, ask):
     shelf("native", "3.0", "cp37-cp37m-manylinux_2_27_x86_64")
     with pytest.raises(NoWheelError) as caught:
         ask("native==2.0")
-    assert caught.value.where == "native 2.0"
+    assert caught.value.where == "native==2.0"
     assert "!=" not in str(caught.value)
     assert "native 1.0 and 3.0" in caught.value.hint
 

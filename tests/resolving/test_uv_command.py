@@ -88,7 +88,7 @@ def test_a_login_is_used_and_never_shown_or_locked(shelf, ask, site):
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(500, "500"), (404, "plain was not found"), (401, "plain was not found")],
+    [(500, "500"), (404, "plain: was not found"), (401, "plain: was not found")],
 )
 def test_an_index_that_fails_is_named_without_its_login(shelf, ask, site, code, words):
     shelf("plain", "1.0")

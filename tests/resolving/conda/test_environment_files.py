@@ -10,6 +10,7 @@ from bundler.resolving.conda.environment_files import is_conda_file, parse_conda
 from bundler.resolving.conda.match_specs import MatchSpec
 from bundler.resolving.conda.package_names import LEFT_OUT, PATTERNS, PYPI_NAMES
 from bundler.resolving.requirement_files import read_requirement_files
+from bundler.resolving.requirement_lines import parse_lines
 from bundler.runtime.errors import UsageError
 from bundler.targets import PRESETS
 
@@ -222,7 +223,7 @@ def test_pip_lines_are_requirement_lines_in_their_own_place(tmp_path):
     written = tmp_path / "elsewhere" / path.name
     written.parent.mkdir()
     written.write_text(file.requirements())
-    lines = read_requirement_files([written], {}).lines
+    lines = parse_lines(read_requirement_files([written], environ={}).lines)
     assert [(line.where, line.name) for line in lines] == [
         ("environment.yml:2", "pandas"),
         ("environment.yml:6", "attrs"),
