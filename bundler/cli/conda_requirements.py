@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from bundler.resolving.conda.environment_files import CondaFile, is_conda_file, read_conda_file
+from bundler.resolving.resolver_errors import ResolutionError, SeveralUnavailable
 from bundler.runtime.errors import BundleError
 from bundler.targets import DEFAULT_TARGET, find_target
 
@@ -52,11 +53,15 @@ def without_conda_files(options: argparse.Namespace, reporter: Reporter) -> Iter
 
 def _explain(error: BundleError, path: Path, name: Path, file: CondaFile) -> None:
     """Let *error* speak of the *file* at *path* instead of the requirements file *name*."""
+    if isinstance(error, SeveralUnavailable):
+        for each in error.errors:
+            _explain(each, path, name, file)
+        return
     error.where = error.where.replace(str(name), str(path)).replace(name.name, path.name)
     error.what = error.what.replace(str(name), str(path)).replace(name.name, path.name)
-    project = canonicalize_name(error.where.partition(" ")[0])
+    projects = error.projects if isinstance(error, ResolutionError) else ()
     for item in file.mapped:
-        if not item.by_table and project == canonicalize_name(Requirement(item.requirement).name):
+        if not item.by_table and canonicalize_name(Requirement(item.requirement).name) in projects:
             hint = f"{item.spec} is a conda package of {path}: remove it there if it is no Python package of this name"
             error.hint = f"{hint}; {error.hint}" if error.hint else hint
 

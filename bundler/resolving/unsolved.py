@@ -29,10 +29,10 @@ _NO_VERSION = re.compile(
 )
 _BUILD = re.compile(r"Failed to (?:download and )?build `(?P<name>[\w.-]+)==(?P<version>[^`\s]+)`", re.ASCII)
 _FETCHED = re.compile(r"(?:Failed to fetch|Failed to read `--find-links` \w+): `?(?P<url>\S+?)`?(?:\s|$)", re.ASCII)
-_PYTHON = re.compile(r"does not satisfy Python(?P<specifier>[<>=!~][\w.<>=!~,*]*)", re.ASCII)
+_PYTHON = re.compile(r"(?:does not satisfy Python|requires? Python )(?P<specifier>[<>=!~][\w.<>=!~,*]*[\w*])", re.ASCII)
 _DEPENDS = re.compile(
-    rf"{_NAMED}(?P<version>[<>=!~]\S*)? depends? on (?P<needed>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?"
-    r"(?P<specifier>[<>=!~][\w.<>=!~,*+]*[\w*])?",
+    rf"{_NAMED}(?P<version>[<>=!~]\S*)? (?:depends? on|requires?) (?P<needed>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?"
+    r" ?(?P<specifier>[<>=!~][\w.<>=!~,*+]*[\w*])?",
     re.ASCII,
 )
 _YANKED = re.compile(r"^warning: `(?P<name>[\w.-]+)==(?P<version>[^`]+)` is yanked(?: \(reason: \"(?P<reason>.*)\"\))?")

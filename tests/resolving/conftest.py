@@ -20,8 +20,9 @@ def shelf(tmp_path):
     directory = tmp_path / "shelf"
     directory.mkdir()
 
-    def put(name, version, tag="py3-none-any", requires=()):
-        return make_wheel(directory, name, version, {f"{name}.py": b""}, tag=tag, requires=requires)
+    def put(name, version, tag="py3-none-any", requires=(), requires_python=""):
+        files = {f"{name}.py": b""}
+        return make_wheel(directory, name, version, files, tag=tag, requires=requires, requires_python=requires_python)
 
     put.directory = directory
     return put

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import uv
-from support.package_servers import Handler, Request, Site, serving, status
+from support.package_servers import Handler, Request, Site, WithHead, serving, status
 from support.wheel_factory import make_wheel
 
 from bundler.fetching.index_options import IndexOptions
@@ -17,12 +17,6 @@ from bundler.runtime.errors import BundleError
 
 def chosen(lock):
     return [pin.filename for pin in lock.pins]
-
-
-class WithHead(Handler):
-    def do_HEAD(self):
-        data = self.server.state.files.get(self.path.partition("?")[0])
-        self.begin(404 if data is None else 200, {}, len(data or b""))
 
 
 @pytest.fixture

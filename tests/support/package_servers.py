@@ -111,6 +111,12 @@ class Handler(QuietHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
 
 
+class WithHead(Handler):
+    def do_HEAD(self):
+        data = self.server.state.files.get(self.path.partition("?")[0])
+        self.begin(404 if data is None else 200, {}, len(data or b""))
+
+
 # Faults
 
 

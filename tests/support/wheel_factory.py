@@ -145,6 +145,7 @@ def make_wheel(
     *,
     tag: str = "py3-none-any",
     requires: Sequence[str] = (),
+    requires_python: str = "",
     entry_points: str = "",
     modes: Mapping[str, int] | None = None,
     record: Callable[[str], str | bytes | None] = lambda text: text,
@@ -156,6 +157,7 @@ def make_wheel(
     """
     info = f"{name}-{version}.dist-info"
     needs = "".join(f"Requires-Dist: {item}\n" for item in requires)
+    needs += f"Requires-Python: {requires_python}\n" if requires_python else ""
     contents: dict[str, bytes | None] = {
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}".encode(),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),
