@@ -27,6 +27,7 @@ from bundler.building.backends import Backend, BuildError
 from bundler.building.built_wheels import Built, find_kept, keep
 from bundler.building.environments import make_environment
 from bundler.building.projects import Project, directory_project, git_project
+from bundler.building.repairing import repair
 from bundler.building.sandbox import find_sandbox
 from bundler.building.source_trees import read_build_system, unpack
 from bundler.fetching.fetch import fetch
@@ -220,8 +221,17 @@ class Builder:
                 wheel = backend.build()
             except BundleError as error:
                 raise _with_hint(error, source) from None
-            python = interpreter.version
-            return keep(wheel, key, project, target=self.target, python=python, requires=requires, cache=self._cache)
+            fixed = functools.partial(repair, target=self.target, root=root, sandbox=backend.sandbox, log=backend.log)
+            return keep(
+                wheel,
+                key,
+                project,
+                target=self.target,
+                python=interpreter.version,
+                requires=requires,
+                cache=self._cache,
+                repair=fixed,
+            )
 
     def _interpreter(self) -> tuple[Interpreter, bool]:
         """Return what builds, and whether it is the target's own Python."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import parse_wheel_filename
 
-from bundler.building.native_code import check_native_code
+from bundler.building.native_code import ForeignLibraries, check_native_code
 from bundler.building.projects import UNKNOWN
 from bundler.building.repacking import repack
 from bundler.pins import Build, Pin
@@ -27,7 +27,7 @@ from bundler.runtime.errors import ContentError, TargetError
 from bundler.targets import compatibility_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -50,16 +50,33 @@ class Built:
 
 
 def keep(
-    wheel: Path, key: str, project: Project, *, target: Target, python: str, requires: Sequence[Pin], cache: Cache
+    wheel: Path,
+    key: str,
+    project: Project,
+    *,
+    target: Target,
+    python: str,
+    requires: Sequence[Pin],
+    cache: Cache,
+    repair: Callable[[Path], Path | None],
 ) -> Built:
     """Pack and check *wheel*, put it into *cache* under *key* and under its sha256, and return it.
 
+    Libraries of the host that it needs are taken along by *repair*, which returns another wheel if that is possible.
     Raise ``ContentError`` if it is another project's, and ``TargetError`` if it does not fit *target*.
     """
     name, version = _check_name(wheel, project, target)
-    packed = wheel.with_name(f"{wheel.name}.packed")
+    packed = wheel.parent / "packed" / wheel.name
+    packed.parent.mkdir()
     repack(wheel, packed)
-    check_native_code(packed, target, project.where)
+    try:
+        check_native_code(packed, target, project.where)
+    except ForeignLibraries:
+        repaired = repair(packed)
+        if repaired is None:
+            raise
+        repack(repaired, packed)
+        check_native_code(packed, target, project.where)
     with packed.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     build = Build(

@@ -24,7 +24,12 @@ _EVERYWHERE = re.compile(
     r"lib(?:gcc_s\.so\.1|stdc\+\+\.so\.6|m\.so\.6|dl\.so\.2|rt\.so\.1|c\.so\.6|nsl\.so\.1|util\.so\.1|pthread\.so\.0"
     r"|resolv\.so\.2|z\.so\.1|expat\.so\.1|c\.musl-[a-z0-9_]+\.so\.1)|ld-(?:linux|musl)-[a-z0-9_-]+\.so\.[0-9]"
 )
+
 _SHARED = re.compile(r".*\.so(?:\.[0-9.]+)?")
+
+
+class ForeignLibraries(TargetError):  # noqa: N818 - it names what there is
+    """A shared object needs libraries of the host that built it."""
 
 
 def check_native_code(wheel: Path, target: Target, where: str) -> bool:
@@ -59,4 +64,5 @@ def _check(path: str, item: SharedObject, own: set[str], target: Target, where: 
         raise TargetError(at, "needs a newer libc than the target has", got=got, want=target.libc_version, hint=hint)
     missing = [name for name in item.libraries if not _EVERYWHERE.fullmatch(name) and name not in own]
     if missing:
-        raise TargetError(at, "needs libraries that the target may lack", got=", ".join(missing), hint=hint)
+        what = "needs libraries that the target may lack, and that cannot be taken along"
+        raise ForeignLibraries(at, what, got=", ".join(missing), hint=hint)

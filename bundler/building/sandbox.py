@@ -3,7 +3,7 @@
 * With bubblewrap: no network, no HOME, an environment of its own; of the host it sees compilers, libraries and the
   interpreters that are named, all read-only. It writes below ``/build`` only, which is *root* on the host.
 * Without it: no network where ``unshare`` is allowed, and a warning that says what is not fenced off.
-* Bounded: seconds, bytes below *root*, the size of a file. What goes beyond is killed, with all that it started.
+* Bounded: seconds, memory, bytes below *root*, the size of a file. What goes beyond is killed, with all it has started.
 * Everything it prints is in a log.
 """
 
@@ -17,11 +17,11 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 INSIDE = "/build"
 # What compilers and interpreters need of the host, as far as it is there.
@@ -35,9 +35,10 @@ _LOOK_EVERY = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a command may use: seconds, bytes on disk, bytes of one file."""
+    """What a command may use: seconds, bytes of memory of all its processes, bytes on disk, bytes of one file."""
 
     seconds: float = 1800.0
+    memory: int = 8 << 30
     disk: int = 8 << 30
     file: int = 4 << 30
 
@@ -137,6 +138,9 @@ class Sandbox:
             except subprocess.TimeoutExpired:
                 if time.monotonic() > end:
                     raise StoppedError(f"it took longer than {self.limits.seconds:.0f} s") from None
+                if (size := _memory(process.pid)) > self.limits.memory:
+                    limit = self.limits.memory
+                    raise StoppedError(f"it took {size / 1e6:.0f} MB of memory, more than {limit / 1e6:.0f}") from None
                 if (size := _size(root)) > self.limits.disk:
                     limit = self.limits.disk
                     raise StoppedError(f"it wrote {size / 1e6:.0f} MB, more than {limit / 1e6:.0f}") from None
@@ -155,6 +159,20 @@ def find_sandbox() -> Sandbox:
             if answer.returncode == 0:
                 return Sandbox(kind=kind)
     return Sandbox(kind="nothing")
+
+
+def _memory(pid: int) -> int:
+    """Return the resident bytes of the process *pid* and of all that it has started and that are still its own."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in _children(task)]
+    except (OSError, ValueError, IndexError):
+        return 0  # it has ended
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(map(_memory, children))
+
+
+def _children(task: Path) -> list[int]:
+    return list(map(int, (task / "children").read_text().split()))
 
 
 def _size(root: Path) -> int:

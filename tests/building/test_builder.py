@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -245,11 +246,28 @@ def test_a_project_with_a_c_extension_is_built_for_the_target_and_imported(shelf
 
 
 @pytest.mark.slow
-def test_a_library_that_the_target_may_lack_is_refused_by_name(shelf, locked):
+def test_a_library_that_does_not_load_on_the_target_is_refused_by_name(shelf, options):
     before = EXTENSION.replace("FLAGS", '["-Wl,--no-as-needed", "-lcrypt"]')
     make_sdist(shelf, "native", "1.0", {"a.py": ""}, before=before, tag="cp37-cp37m-linux_x86_64")
     with pytest.raises(TargetError, match=r"libcrypt\.so\.1"):
-        locked("native")
+        lock(["native"], options=replace(options, target=replace_libc(options.target)))
+
+
+@pytest.mark.slow
+def test_a_library_of_the_host_is_taken_along_where_it_loads_on_the_target(shelf, locked, created, tmp_path, options):
+    lines = [
+        "import os, subprocess",
+        "open('extra.c', 'w').write('int extra(void) { return 42; }')",
+        "command = 'gcc -shared -fPIC -Wl,-soname,libextra.so.1 extra.c -o libextra.so.1'",
+        "subprocess.check_call(command.split())",
+        "FLAGS = ['-Wl,--no-as-needed', '-Wl,-rpath,' + os.getcwd(), os.getcwd() + '/libextra.so.1']",
+    ]
+    before = "\n".join(lines) + EXTENSION
+    make_sdist(shelf, "native", "1.0", {"a.py": ""}, before=before, tag="cp37-cp37m-linux_x86_64")
+    made = locked("native")
+    with zipfile.ZipFile(options.cache.wheel(made.pins[0].sha256)) as wheel:
+        assert [name for name in wheel.namelist() if name.startswith("native.libs/libextra")]
+    assert boots(created(made), "import native; print(native.__name__)", tmp_path) == "native\n"
 
 
 @pytest.mark.slow

@@ -84,6 +84,13 @@ def test_it_is_ended_when_it_takes_too_long_with_all_that_it_started(shelf, lock
     assert time.monotonic() - start < 60
 
 
+def test_it_is_ended_when_it_fills_the_memory(shelf, locked, monkeypatch):
+    limited(monkeypatch, memory=200_000_000)
+    child = "import time; held = bytearray(b'x') * 300_000_000; time.sleep(60)"
+    before = f"import subprocess, sys\nsubprocess.call([sys.executable, '-c', {child!r}])"
+    refused(shelf, locked, before, r"was stopped: it took \d+ MB of memory, more than 200")
+
+
 def test_it_is_ended_when_it_fills_the_disk(shelf, locked, monkeypatch, cache):
     limited(monkeypatch, disk=50_000_000)
     before = "for n in range(10**9): open('fill%d' % n, 'wb').write(bytes(1 << 20))"
