@@ -70,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
         for row, commands in holding.items()
         if row.origin != _DEFAULT or row.name not in said
     ]
+    rows.sort(key=lambda row: row.origin == _DEFAULT)
     if options.json:
         print(json.dumps(_to_json(rows, configuration, options.bundle), indent=2))
     else:
@@ -121,7 +122,7 @@ def _lines(rows: list[Row], configuration: Configuration | None, bundle: str | N
         yield "no configuration file"
     else:
         others = [name for name in configuration.bundles if name != bundle]
-        more = f" (bundles: {', '.join(others)})" if others else ""
+        more = f" ({'others' if bundle else 'bundles'}: {', '.join(others)})" if others else ""
         yield f"{configuration.path}{f', bundle {bundle}' if bundle else ''}{more}"
     name_width = max(len(row.name) for row in rows)
     text_width = min(max(len(row.text) for row in rows), _WIDEST)

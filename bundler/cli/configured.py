@@ -80,7 +80,7 @@ def configuration_of(typed: argparse.Namespace) -> Configuration | None:
     path = typed.config
     if path is None and not typed.no_config:
         home = os.environ.get("HOME")
-        found = find(Path.cwd(), Path(home) if home else None)
+        found = find(Path.cwd(), Path(home).resolve() if home else None)
         path = found.path if found else None
         if found and found.ignored and not is_quiet(typed):
             print(f"warning: {found.ignored}: [tool.bundle] is not read, because {found.path} is", file=sys.stderr)
@@ -184,8 +184,12 @@ def _told(configuration: Configuration, bundle: str | None, said: Mapping[str, S
 
 
 def _explain(error: BundleError, said: Mapping[str, Setting]) -> None:
-    """Let an *error* about an option that nobody has typed name the file that has *said* it."""
-    setting = said.get(error.where.removeprefix("--"))
-    if setting is not None and error.where.startswith("--"):
-        where = f"{setting.where} says it"
-        error.hint = f"{where}; {error.hint}" if error.hint else where
+    """Let an *error* about an option that nobody has typed, or a path of its, name the file that has *said* it."""
+    for name, setting in said.items():
+        values = setting.value if isinstance(setting.value, list) else [setting.value]
+        if error.where in (f"--{name}", *(str(value) for value in values if isinstance(value, Path))):
+            says = f"{setting.where} says it"
+            if name == LOCK and not setting.value.exists():
+                says = f"{says}, and bundle lock writes it"
+            error.hint = f"{says}; {error.hint}" if error.hint else says
+            return

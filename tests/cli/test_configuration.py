@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
-import sys
 import tomllib
 
 import pytest
@@ -13,6 +14,7 @@ from support.commands import ROOT
 from support.interpreters import target_of
 from support.wheel_factory import make_wheel
 
+from bundler.cli import main
 from bundler.cli.option_keys import REFUSED
 
 PASSWORD = "hunter2"
@@ -34,21 +36,30 @@ NAMED = f"""{SHARED}
 
 
 @pytest.fixture
-def bundle(cache, tmp_path):
+def bundle(cache, tmp_path, monkeypatch):
     """Run ``bundle`` in tmp_path, or in *below* of it, with the test's own cache; there is a shelf of wheels."""
     make_wheel(tmp_path / "shelf", "app", "1.0", {"app.py": b"x = 1\n"}, requires=["lib"])
     make_wheel(tmp_path / "shelf", "lib", "2.0", {"lib.py": b"x = 1\n"})
     (tmp_path / "target.json").write_text(json.dumps(target_of("3.7").to_json()))
     (tmp_path / "serve.txt").write_text("lib==2.0\n")
     (tmp_path / ".git").mkdir()
+    monkeypatch.setenv("BUNDLE_CACHE_DIR", str(cache.root))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
 
     def run(*arguments, below="", **environ):
         (tmp_path / below).mkdir(exist_ok=True)
-        env = {**os.environ, "BUNDLE_CACHE_DIR": str(cache.root), "PIP_CONFIG_FILE": os.devnull, **environ}
-        for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
-            env.setdefault(name, "")
-        program = [sys.executable, "-m", "bundler", *map(str, arguments)]
-        return subprocess.run(program, cwd=tmp_path / below, capture_output=True, text=True, check=False, env=env)
+        out, err = io.StringIO(), io.StringIO()
+        with monkeypatch.context() as there, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            there.chdir(tmp_path / below)
+            for name, value in environ.items():
+                there.setenv(name, value)
+            try:
+                code = main(list(map(str, arguments)))
+            except SystemExit as exit_:
+                code = exit_.code
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
     return run
 
@@ -120,7 +131,9 @@ def test_what_is_typed_goes_before_the_file_and_replaces_what_was_asked_for(bund
     assert packages(tmp_path / "pylock.two.toml") == ["lib"], "a list takes the place of a list"
     assert bundle("lock", "-r", "serve.txt").stdout.startswith("lock-version"), "another's lock is not written"
     assert not (tmp_path / "pylock.toml").exists()
-    assert "missing.txt" in bundle("lock").stderr
+    answer = bundle("lock")
+    assert answer.returncode == 1
+    assert "hint: bundle.toml:requirement says it" in answer.stderr
 
 
 def test_a_lock_in_the_file_is_written_by_lock_and_taken_by_create(bundle, written, tmp_path):
@@ -136,6 +149,7 @@ def test_a_lock_in_the_file_is_written_by_lock_and_taken_by_create(bundle, writt
     answer = bundle("create")
     assert answer.returncode == 1
     assert "pylock.toml: cannot be read" in answer.stderr
+    assert "hint: bundle.toml:lock says it, and bundle lock writes it" in answer.stderr
     answer = bundle("lock")
     assert answer.returncode == 0, answer.stderr
     assert packages(tmp_path / "pylock.toml") == ["app"], "lib is the image's"
@@ -146,6 +160,16 @@ def test_a_lock_in_the_file_is_written_by_lock_and_taken_by_create(bundle, writt
     assert [item["name"] for item in json.loads(answer.stdout)["packages"]] == ["lib"]
     answer = bundle("create", "--unset", "lock", "--unset", "skip-provided", "-o", "anew.pyz", "--json")
     assert [item["name"] for item in json.loads(answer.stdout)["packages"]] == ["app", "lib"]
+
+
+def test_a_typed_lock_needs_nothing_that_the_file_says_of_resolving(bundle, written, tmp_path):
+    resolving = 'baseline = "freeze.txt"\nskip-provided = true\nconstraint = ["serve.txt"]\n'
+    written(f'{SHARED}\nrequirements = ["app"]\n{resolving}')
+    (tmp_path / "freeze.txt").write_text("lib==2.0\n")
+    assert bundle("lock", "-o", "pylock.toml").returncode == 0
+    answer = bundle("create", "--lock", "pylock.toml", "-o", "deps.pyz", "--json")
+    assert answer.returncode == 0, answer.stderr
+    assert [item["name"] for item in json.loads(answer.stdout)["packages"]] == ["app"]
 
 
 def test_a_typed_target_takes_the_place_of_all_that_the_file_says_of_it(bundle, written):
@@ -289,7 +313,7 @@ def test_config_shows_each_value_and_where_it_is_from(bundle, written, cache):
     assert (found["offline"], found["output"]) == ([(False, "default")], [(None, "default")])
     assert not set(found) & (set(REFUSED) - {"cache-dir"})
     shown = bundle("config", "--bundle", "train").stdout.splitlines()
-    assert shown[0] == "bundle.toml, bundle train (bundles: serve)"
+    assert shown[0] == "bundle.toml, bundle train (others: serve)"
     assert any(line.split() == ["target", "azureml-py38", "bundle.toml:target"] for line in shown)
     assert any(line.split() == ["level", "9", "bundle.toml:bundles.train.level", "(create", "only)"] for line in shown)
 
