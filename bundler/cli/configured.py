@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from bundler.cli.option_keys import LOCK, REFUSED, actions_of, keys_of_commands, options_of
 from bundler.cli.options import add_baseline, add_requirements
-from bundler.configuring.configurations import ASKING, did_you_mean, overlaid, read
+from bundler.configuring.configurations import ASKING, TYPED, did_you_mean, overlaid, read
 from bundler.configuring.files import NAME, PROJECT, find
 from bundler.resolving.baseline.baselines import is_interpreter
 from bundler.runtime.errors import BundleError, UsageError, printable
@@ -110,7 +110,7 @@ def settings_of(
             raise UsageError("--unset", f"is no key that {configuration.path} says", got=name, hint=hint)
         del settings[name]
     typed_names = {option.name for option in options if option.dest in vars(typed)}
-    settings = overlaid(settings, typed_names, inherits=False)
+    settings = overlaid(settings, typed_names, TYPED)
     if command == "create" and (LOCK in settings or LOCK in typed_names):
         resolving = _names_of_resolving()
         settings = {name: setting for name, setting in settings.items() if name not in resolving}

@@ -2,7 +2,7 @@
 
 * A key has the name of its long option; ``requirements`` are those that a command line has without an option.
 * A key is a list where the option may be repeated, true or false where it has no value, a number where it is one.
-* What is a path is seen by its type, or by the words that the help has for its value: ``PATH|URL``, ``NAME|FILE``.
+* What is a path is seen by its type, or by the words that the help has for its value: ``PATH|URL``, ``NAME=URL``.
 * ``REFUSED`` are the options that no file may say: a file comes with a checkout, from whoever wrote it.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.cli import CONFIGURED
-from bundler.configuring.keys import Key, Kind, name_or_path_in, path_in, place_in, requirement_in
+from bundler.configuring.keys import Key, Kind, behind_equals_in, name_or_path_in, path_in, place_in, requirement_in
 
 if TYPE_CHECKING:
     from bundler.configuring.keys import Place
@@ -128,9 +128,12 @@ def _place(action: argparse.Action) -> Place | None:
     """Return what makes the values of *action* relative to a directory, if they are paths."""
     if not action.option_strings:
         return requirement_in
-    words = frozenset(re.split(r"\W+", action.metavar if isinstance(action.metavar, str) else ""))
     if action.type is Path:
         return path_in
+    before, equals, words_of_place = (action.metavar if isinstance(action.metavar, str) else "").rpartition("=")
+    words = frozenset(re.split(r"\W+", words_of_place))
+    if equals:
+        return behind_equals_in if before and words & _PLACES else None
     if words & _NAMES:
         return name_or_path_in if words & _PLACES else None
     return place_in if words & _PLACES else None

@@ -27,12 +27,25 @@ if TYPE_CHECKING:
     from bundler.configuring.keys import Key
 
 BUNDLES = "bundles"
-# Who says one of these has said what to bundle: nothing is added to it from elsewhere.
+# These say what to bundle.
 ASKING = frozenset({"requirements", "requirement", "lock", "venv"})
-_REPLACED = {
-    **dict.fromkeys(ASKING - {"lock"}, ASKING | {"as-is"}),
-    "target": frozenset({"python", "platform"}),
-    "index-url": frozenset({"no-index"}),
+# What belongs to the files of `requirement`, and to the directory of `venv`.
+_OF_FILES = frozenset({"extra", "group"})
+_OF_DIRECTORY = frozenset({"as-is"})
+_SAME = {"target": frozenset({"python", "platform"}), "index-url": frozenset({"no-index"})}
+# A key → those below that do not hold beside it, where it was typed.
+TYPED = {
+    "requirements": ASKING | _OF_FILES | _OF_DIRECTORY,
+    "requirement": ASKING | _OF_FILES | _OF_DIRECTORY,
+    "venv": ASKING | _OF_FILES | _OF_DIRECTORY | {"constraint"},
+    **_SAME,
+}
+# The same where a bundle says it: that adds its requirements to those of all.
+OF_A_BUNDLE = {
+    "requirements": frozenset({"lock", "venv"}) | _OF_DIRECTORY,
+    "requirement": frozenset({"lock", "venv"}) | _OF_FILES | _OF_DIRECTORY,
+    "venv": TYPED["venv"],
+    **_SAME,
 }
 
 _T = TypeVar("_T")
@@ -65,20 +78,12 @@ class Configuration:
             hint = did_you_mean(bundle, self.bundles)
             raise UsageError("--bundle", f"is no bundle of {self.path}", got=bundle, want=names, hint=hint)
         own = self.bundles[bundle]
-        return {**overlaid(self.shared, own), **own}
+        return {**overlaid(self.shared, own, OF_A_BUNDLE), **own}
 
 
-def overlaid(below: Mapping[str, _T], above: Collection[str], *, inherits: bool = True) -> dict[str, _T]:
-    """Return what holds of *below* where the keys *above* are said, too.
-
-    A key above takes the place of the same key below. Besides, who asks for something else does not ask for what is
-    below (a bundle *inherits* requirements all the same, and adds its own to them, but never another's lock);
-    ``target`` takes the place of ``python`` and ``platform``, and ``index-url`` that of ``no-index``.
-    """
-    gone = set(above)
-    for key in above:
-        replaced = _REPLACED.get(key, frozenset())
-        gone |= replaced & {"lock"} if inherits and key in ASKING else replaced
+def overlaid(below: Mapping[str, _T], above: Collection[str], replaced: Mapping[str, frozenset[str]]) -> dict[str, _T]:
+    """Return what holds of *below* where the keys *above* are said: neither the same, nor what they have *replaced*."""
+    gone = frozenset(above).union(*(replaced.get(key, ()) for key in above))
     return {key: value for key, value in below.items() if key not in gone}
 
 

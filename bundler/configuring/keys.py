@@ -104,6 +104,12 @@ def name_or_path_in(text: str, directory: Path) -> str:
     return place_in(text, directory) if "/" in text or Path(text).suffix else text
 
 
+def behind_equals_in(text: str, directory: Path) -> str:
+    """Return *text*, ``NAME=PLACE``, whose place is a URL or a path relative to *directory*."""
+    name, equals, place = text.partition("=")
+    return f"{name}={place_in(place, directory)}" if equals else text
+
+
 def requirement_in(text: str, directory: Path) -> str:
     """Return the requirement *text*; a path at its beginning is relative to *directory*."""
     editable = _EDITABLE.match(text)

@@ -24,10 +24,10 @@ def parsed(tmp_path, monkeypatch):
     """Return the options that a command is run with, for a file and what is typed."""
     monkeypatch.chdir(tmp_path)
 
-    def parse(text, command, *typed):
+    def parse(text, command, *typed, file="bundle.toml"):
         seen = []
         monkeypatch.setattr(f"bundler.cli.{command}.run", lambda options: seen.append(options) or 0)
-        Path("bundle.toml").write_text(text)
+        Path(file).write_text(text)
         assert main([command, *typed]) == 0
         return {name: value for name, value in vars(seen[0]).items() if name != "run"}
 
@@ -94,6 +94,7 @@ def test_a_new_option_is_a_key_at_once(parsed, monkeypatch):
         parser.add_argument("--hue", choices=("red", "blue"))
         parser.add_argument("--count", type=int, default=1)
         parser.add_argument("--weight", type=float)
+        parser.add_argument("--source", metavar="NAME=URL", action="append", default=[])
         parser.add_argument("--glow", action="store_true")
         parser.add_argument("--no-dust", action="store_false", dest="dust")
 
@@ -103,4 +104,10 @@ def test_a_new_option_is_a_key_at_once(parsed, monkeypatch):
     assert (options["shiny"], options["hue"], options["count"]) == ([Path("a.txt")], "blue", 3)
     assert (options["weight"], options["glow"], options["dust"]) == (1.5, True, False)
     assert parsed('output = "x.pyz"', "create")["dust"] is True
+    text += 'source = ["a=https://me@host/simple", "b=mirror/b"]\n'
+    Path("below").mkdir()
+    monkeypatch.chdir("below")
+    options = parsed(text, "create", file="../bundle.toml")
+    assert options["source"] == ["a=https://me@host/simple", "b=../mirror/b"]
+    assert (options["shiny"], options["output"]) == ([Path("../a.txt")], Path("../x.pyz"))
     assert parsed(text, "create", "--count", "5", "--shiny", "b.txt")["shiny"] == [Path("b.txt")]
