@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 
     from bundler.cli.option_keys import Option
     from bundler.configuring.configurations import Configuration, Setting
+    from bundler.configuring.files import Found
 
 Run = Callable[[argparse.Namespace], int]
 
 _LOCK_NAME = re.compile(r"pylock(?:\.[^.]+)?\.toml")
+_WRITTEN = {LOCK: LOCK, "create": "output"}
 
 
 def configured(command: str, parser: argparse.ArgumentParser, run: Run) -> Run:
@@ -55,7 +58,7 @@ def configured(command: str, parser: argparse.ArgumentParser, run: Run) -> Run:
         try:
             return run(argparse.Namespace(**{**values, **vars(typed)}))
         except BundleError as error:
-            _explain(error, said)
+            _explain(command, error, said)
             raise
 
     return run_configured
@@ -79,8 +82,7 @@ def configuration_of(typed: argparse.Namespace) -> Configuration | None:
     """Return what the file says that holds here, or that is named; None if there is none."""
     path = typed.config
     if path is None and not typed.no_config:
-        home = os.environ.get("HOME")
-        found = find(Path.cwd(), Path(home).resolve() if home else None)
+        found = _found()
         path = found.path if found else None
         if found and found.ignored and not is_quiet(typed):
             print(f"warning: {found.ignored}: [tool.bundle] is not read, because {found.path} is", file=sys.stderr)
@@ -92,6 +94,14 @@ def configuration_of(typed: argparse.Namespace) -> Configuration | None:
             hint = f"bundles are named in {NAME} or in [tool.bundle] of {PROJECT}"
             raise UsageError(f"--{option}", "needs a configuration file, and there is none", got=got, hint=hint)
     return None
+
+
+def _found() -> Found | None:
+    home = os.environ.get("HOME")
+    try:
+        return find(Path.cwd(), Path(home).resolve() if home else None)
+    except FileNotFoundError:  # somebody has removed the current directory
+        return None
 
 
 def is_quiet(typed: argparse.Namespace) -> bool:
@@ -116,7 +126,7 @@ def settings_of(
         settings = {name: setting for name, setting in settings.items() if name not in resolving}
     names = {option.name for option in options}
     settings = {name: setting for name, setting in settings.items() if name in names}
-    _check_safe(command, settings)
+    _check_safe(command, settings, configuration.path.parent)
     return settings
 
 
@@ -128,16 +138,21 @@ def _names_of_resolving() -> frozenset[str]:
     return frozenset(option.name for option in options_of("", parser))
 
 
-def _check_safe(command: str, settings: Mapping[str, Setting]) -> None:
-    """Refuse what a file that came with a checkout could do to whoever runs *command* in it."""
+def _check_safe(command: str, settings: Mapping[str, Setting], directory: Path) -> None:
+    """Refuse what a file in *directory*, which came with a checkout, could do to whoever runs *command* in it."""
     baseline = settings.get("baseline")
     if baseline is not None and is_interpreter(Path(baseline.value)):
         hint = "give it on the command line, or write down what it has: pip freeze"
         raise UsageError(baseline.where, "names a program, which is run only if you name it", hint=hint)
-    lock = settings.get(LOCK) if command == LOCK else None
-    if lock is not None and not _LOCK_NAME.fullmatch(lock.value.name):
+    written = settings.get(_WRITTEN.get(command, ""))
+    if written is None:
+        return
+    if not written.value.parent.resolve().is_relative_to(directory.resolve()):
+        what = "is not in the directory of the file, and a file has nothing written elsewhere"
+        raise UsageError(written.where, what, got=written.value, hint="name it with -o")
+    if command == LOCK and not _LOCK_NAME.fullmatch(written.value.name):
         what = "is replaced by bundle lock, and has not the name of a lock"
-        raise UsageError(lock.where, what, got=lock.value.name, want="pylock.toml or pylock.NAME.toml")
+        raise UsageError(written.where, what, got=written.value.name, want="pylock.toml or pylock.NAME.toml")
 
 
 def _check_chosen(
@@ -152,7 +167,7 @@ def _check_chosen(
     if command == LOCK:
         asked -= {LOCK}  # which is where to write it
     if command != "check" and configuration.bundles and typed.bundle is None and not asked:
-        choice = " or ".join(f"--bundle {name}" for name in configuration.bundles)
+        choice = " or ".join(f"--bundle {shlex.quote(name)}" for name in configuration.bundles)
         raise UsageError(configuration.path, "names bundles, and none of them is chosen", want=choice)
 
 
@@ -165,12 +180,14 @@ def _check_complete(
 ) -> None:
     """Refuse to begin without an option that the command needs."""
     known = _known(options, typed, said)
-    bundles = configuration.bundles if configuration is not None and typed.bundle is None else {}
     for option in options:
         if option.is_needed and option.name not in known:
-            having = [f"--bundle {name}" for name, settings in bundles.items() if option.name in settings]
-            said_by = f"{NAME} says it for {' and '.join(having)}" if having else f"or say it in {NAME}: {option.name}"
-            raise UsageError(f"bundle {command}", "an option is missing", want=option.typed, hint=said_by)
+            hint = f"or say it in {NAME}: {option.name}"
+            if configuration is not None and typed.bundle is None:
+                bundles = configuration.bundles.items()
+                having = [f"--bundle {shlex.quote(name)}" for name, settings in bundles if option.name in settings]
+                hint = f"{configuration.path} says it for {' and '.join(having)}" if having else hint
+            raise UsageError(f"bundle {command}", "an option is missing", want=option.typed, hint=hint)
 
 
 def _known(options: Sequence[Option], typed: argparse.Namespace, said: Mapping[str, Setting]) -> set[str]:
@@ -183,13 +200,13 @@ def _told(configuration: Configuration, bundle: str | None, said: Mapping[str, S
     return printable(f"{whose}: {', '.join(said)}")
 
 
-def _explain(error: BundleError, said: Mapping[str, Setting]) -> None:
+def _explain(command: str, error: BundleError, said: Mapping[str, Setting]) -> None:
     """Let an *error* about an option that nobody has typed, or a path of its, name the file that has *said* it."""
     for name, setting in said.items():
         values = setting.value if isinstance(setting.value, list) else [setting.value]
         if error.where in (f"--{name}", *(str(value) for value in values if isinstance(value, Path))):
             says = f"{setting.where} says it"
-            if name == LOCK and not setting.value.exists():
+            if name == LOCK and command == "create" and not setting.value.exists():
                 says = f"{says}, and bundle lock writes it"
             error.hint = f"{says}; {error.hint}" if error.hint else says
             return

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -89,7 +90,8 @@ class Key:
 
 def path_in(text: str, directory: Path) -> str:
     """Return the path *text*, relative to *directory*."""
-    return str(directory / Path(text).expanduser()) if text else text
+    # Path.expanduser() fails for a user that does not exist, and takes "./~x" for one.
+    return str(directory / (os.path.expanduser(text) if text.startswith("~/") else text)) if text else text  # noqa: PTH111
 
 
 def place_in(text: str, directory: Path) -> str:
@@ -118,7 +120,7 @@ def requirement_in(text: str, directory: Path) -> str:
     place = re.split(r"[\s;\[]", rest, maxsplit=1)[0]
     if _SCHEME.match(place) or "@" in place or not place:
         return text
-    if editable or "/" in place or place.startswith((".", "~")) or place.lower().endswith(_ARCHIVES):
+    if editable or "/" in place or place.startswith(".") or place.lower().endswith(_ARCHIVES):
         path = path_in(place, directory)
         # Path has taken "./" away, and without a slash it would be a name.
         path = path if "/" in path or path.lower().endswith(_ARCHIVES) else f"./{path}"

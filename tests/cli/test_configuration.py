@@ -266,6 +266,19 @@ def test_lock_replaces_nothing_but_locks_because_a_file_says_so(bundle, written,
     assert (tmp_path / "precious.toml").read_text() == "mine"
 
 
+@pytest.mark.parametrize("place", ["../x", "/tmp/x", "~/x", "link/x", "link/../../x"])
+def test_a_file_has_nothing_written_outside_of_its_directory(bundle, written, tmp_path, place):
+    (tmp_path / "link").symlink_to(tmp_path.parent)
+    written(f'{SHARED}\nrequirements = ["lib"]\noutput = "{place}.pyz"\nlock = "{place}/pylock.toml"\n')
+    answer = bundle("lock")
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: bundle.toml:lock: is not in the directory of the file")
+    answer = bundle("create", "--unset", "lock", below="sub")
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: ../bundle.toml:output: is not in the directory of the file")
+    assert answer.stderr.endswith("hint: name it with -o\n")
+
+
 def test_what_a_file_says_no_more_can_be_left_out(bundle, written):
     written(f'{SHARED}\nrequirements = ["lib"]\noffline = true\n')
     answer = bundle("lock", "--unset", "ofline")

@@ -110,6 +110,8 @@ def test_paths_are_relative_to_the_file(written):
         ('baseline = "azureml-py38"', "azureml-py38"),
         ('find-links = "file:///shelf"', ["file:///shelf"]),
         ('score-dir = "~/score"', Path("~/score").expanduser()),
+        ('score-dir = "~nobody-of-this-name/score"', Path("../~nobody-of-this-name/score")),
+        ('requirements = "./~nobody-of-this-name/app"', ["../~nobody-of-this-name/app"]),
     ],
 )
 def test_a_name_and_a_url_are_no_paths(written, line, value):
