@@ -24,6 +24,7 @@ COMMANDS = (
     "create",
     "lock",
     "check",
+    "config",
     "verify",
     "unpack",
     "run",
@@ -40,6 +41,8 @@ COMMANDS = (
     "runtime",
     "cache",
 )
+# What is not typed for these, a configuration file says.
+CONFIGURED = ("create", "lock", "check")
 INTERRUPTED = 130
 
 
@@ -88,5 +91,8 @@ def _parser(first: Sequence[str]) -> argparse.ArgumentParser:
             name, help=command.HELP, description=f"{command.HELP[0].upper()}{command.HELP[1:]}.", allow_abbrev=False
         )
         command.add_arguments(subparser)
-        subparser.set_defaults(run=command.run)
+        run = command.run
+        if name in CONFIGURED:
+            run = importlib.import_module("bundler.cli.configured").configured(name, subparser, run)
+        subparser.set_defaults(run=run)
     return parser

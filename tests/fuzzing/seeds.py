@@ -129,6 +129,13 @@ def locks() -> list[bytes]:
     return [(head + package).encode(), (head + archive).encode(), (head + "packages = []\n[tool.bundler]\n").encode()]
 
 
+def configurations() -> list[bytes]:
+    shared = b'target = "azureml-py38"\nrequirements = ["./app", "numpy"]\nfind-links = "shelf"\n'
+    named = b'[bundles.train]\nlevel = 3\noffline = true\nrequirement = ["a.txt"]\n[bundles."serve it"]\n'
+    wrong = [b"levle = 1", b"level = 99", b"force = true", b"python = 3.7", b'drop = ["a\\u0000b"]', b"bundles = 3"]
+    return [shared, shared + named, *wrong]
+
+
 def conda_files() -> list[bytes]:
     specs = ["python>=3.7,<3.9", "numpy=1.21.6=py37_0", "conda-forge::opencv", "'pandas 1.3.*'", "pip: [six, -r a.txt]"]
     small = "dependencies:\n" + "".join(f"- {spec}\n" for spec in specs)

@@ -43,6 +43,8 @@ from bundler.archives.portable_paths import fault_of_name, folded
 from bundler.archives.tar_reader import read_tar
 from bundler.archives.tar_writer import END, FrameWriter, tar_header
 from bundler.archives.zip_reader import Archive
+from bundler.cli.option_keys import REFUSED, keys_of_commands
+from bundler.configuring.configurations import read
 from bundler.locks import Lock
 from bundler.resolving.conda.environment_files import parse_conda_file
 from bundler.runtime.carriers import Member, open_carrier
@@ -64,6 +66,8 @@ from bundler.wheels.wheel_reader import Wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bundler.configuring.keys import Key
 
 PY37 = PRESETS["azureml-py37"]
 SEPARATOR = seeds.SEPARATOR
@@ -257,6 +261,22 @@ def fuzz_lock(data: bytes) -> bool:
     return True
 
 
+@functools.cache
+def _keys() -> dict[str, Key]:
+    return keys_of_commands()
+
+
+def fuzz_configuration(data: bytes) -> bool:
+    """A configuration file: each bundle of it has settings, of keys that there are."""
+    with refusals() as refused:
+        found = read(_file("bundle.toml", data), _keys(), REFUSED)
+    if refused:
+        return False
+    for name in (None, *found.bundles):
+        assert set(found.settings(name)) <= set(_keys()) - set(REFUSED)
+    return True
+
+
 def fuzz_conda(data: bytes) -> bool:
     """A conda environment file: each package becomes a requirement, in its line or below."""
     with refusals() as refused:
@@ -404,6 +424,7 @@ TARGETS = {
     "index": Target_(_document(_index), seeds.indexes, (b"..", b"/", b".bundle/", b"null", "²".encode())),
     "target": Target_(_document(lambda data: Target.from_json(parse_json(data, "t"))), seeds.targets),
     "lock": Target_(fuzz_lock, seeds.locks, (b"[[packages]]\n", b"wheels = ", b"hashes = ", b"marker = ", b"size = ")),
+    "configuration": Target_(fuzz_configuration, seeds.configurations, (b"\n[bundles.", b" = [", b"=", b"\n", b'"')),
     "conda": Target_(fuzz_conda, seeds.conda_files, (b"\n- ", b"- pip:\n", b"::", b"=", b">=", b".*", b"&a ", b"*a")),
     "frame": Target_(fuzz_frame, seeds.frames, (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18")),
     "gzip": Target_(fuzz_gzip, seeds.gzips, (b"\x1f\x8b\x08",)),

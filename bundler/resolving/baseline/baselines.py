@@ -136,6 +136,15 @@ def read_baseline(place: str) -> Baseline:
     return ask_interpreter(path) if data.startswith(_PROGRAM) else parse_baseline(data, place)
 
 
+def is_interpreter(path: Path) -> bool:
+    """Tell whether ``read_baseline`` would run what is at *path*."""
+    try:
+        with path.open("rb") as file:
+            return file.read(max(map(len, _PROGRAM))).startswith(_PROGRAM)
+    except OSError:  # a missing file, a directory: reading it has the better error
+        return False
+
+
 def parse_baseline(data: bytes, where: str) -> Baseline:
     """Return the baseline in *data*: text of ``pip freeze``, or JSON of ``pip list`` or ``pip inspect``."""
     # What PowerShell redirects into a file is UTF-16.
