@@ -106,8 +106,9 @@ def lock(
     baseline: Baseline | None = None,
     skip_provided: bool = False,
     drop: Sequence[str] = (),
+    dependencies: bool = True,
 ) -> Lock:
-    """Resolve *requirements* and *requirement_files* for the target of *options*.
+    """Resolve *requirements* and *requirement_files* for the target of *options*; with what they need, or without.
 
     With a *baseline*, so that the bundle breaks nothing of that image; *skip_provided* leaves to it what it has.
     The packages *drop* are left out of what was resolved, whoever requires them.
@@ -139,6 +140,7 @@ def lock(
             reporter=reporter or Reporter(),
             baseline_constraints=baseline_constraints,
             builder=builder_for(options, reporter or Reporter()),
+            dependencies=dependencies,
         ).without(drop)
 
 

@@ -62,11 +62,13 @@ def resolve(
     reporter: Reporter,
     baseline_constraints: BaselineConstraints | None = None,
     builder: Builder | None = None,
+    dependencies: bool = True,
 ) -> Lock:
     """Resolve *requirements* and *requirement_files* under *constraint_files* for *target*.
 
     With *baseline_constraints*, the result gets on with an image, or leaves to it what it has. *builder* makes wheels
-    of what has none; without it, only versions with a wheel are chosen.
+    of what has none; without it, only versions with a wheel are chosen. Without *dependencies*, nothing is added to
+    what was asked for.
 
     Raise ``UsageError`` if nothing was asked for, ``ContentError`` if a hash differs, and ``BundleError`` otherwise.
     """
@@ -92,6 +94,7 @@ def resolve(
             baseline_constraints=baseline_constraints,
             builder=builder,
             built={} if expansion is None else expansion.built,
+            options=() if dependencies else ("--no-deps",),
         )
     finally:
         if expansion is not None:
@@ -111,6 +114,7 @@ def _resolve(
     baseline_constraints: BaselineConstraints | None,
     builder: Builder | None,
     built: Mapping[Path, Pin],
+    options: tuple[str, ...],
 ) -> Lock:
     """Resolve requirements in which every project is a wheel; *built* are those that were built for it, by path."""
     given = [parse_line(requirement.strip(), "requirement") for requirement in requirements]
@@ -135,6 +139,7 @@ def _resolve(
         offline=offline,
         sources=sources,
         known=None if sources is None else sources.known,
+        options=options,
     )
     provided: tuple[Provided, ...] = ()
     try:
