@@ -63,13 +63,18 @@ class Compared:
     files: tuple[ListedFile, ...]
     changed: tuple[str, ...]
     missing: tuple[str, ...]
+    outside: tuple[str, ...]
 
     @property
     def difference(self) -> str | None:
         """What differs from RECORD, in words; None if nothing does."""
         parts = [
             f"{len(paths)} {word} ({some(paths)})"
-            for word, paths in (("changed", self.changed), ("missing", self.missing))
+            for word, paths in (
+                ("changed", self.changed),
+                ("missing", self.missing),
+                ("outside of the environment", self.outside),
+            )
             if paths
         ]
         return f"{self.project}: differs from its RECORD: {', '.join(parts)}" if parts else None
@@ -82,7 +87,7 @@ def has_record(project: InstalledProject) -> bool:
 
 def compare(project: InstalledProject, environment: Environment) -> Compared:
     """Hash the files of *project*, which has a RECORD, and compare; raise ``ContentError`` if RECORD is none."""
-    files = list(_listed(project, environment))
+    files, outside = _listed(project, environment)
     changed: list[str] = []
     missing: list[str] = []
     for file in files:
@@ -91,7 +96,9 @@ def compare(project: InstalledProject, environment: Environment) -> Compared:
         state = _state(file, project, environment.root)
         if state != "same":
             (missing if state == "missing" else changed).append(file.path)
-    return Compared(project=project, files=tuple(files), changed=tuple(changed), missing=tuple(missing))
+    return Compared(
+        project=project, files=tuple(files), changed=tuple(changed), missing=tuple(missing), outside=tuple(outside)
+    )
 
 
 def foreign_files(environment: Environment, compared: list[Compared]) -> list[str]:
@@ -123,8 +130,8 @@ def open_inside(place: Path, root: Path) -> io.BufferedReader:
     return file
 
 
-def _listed(project: InstalledProject, environment: Environment) -> Iterator[ListedFile]:
-    """Yield what RECORD lists, but ``.pyc``."""
+def _listed(project: InstalledProject, environment: Environment) -> tuple[list[ListedFile], list[str]]:
+    """Return what RECORD lists, but ``.pyc``, and what of it is not in the environment."""
     where = project.info / "RECORD"
     try:
         text = read_bytes(where, _MAX_RECORD).decode("utf-8")
@@ -134,27 +141,36 @@ def _listed(project: InstalledProject, environment: Environment) -> Iterator[Lis
     if len(lines) > MAX_FILES:
         raise ContentError(where, "lists more files than a wheel may have", got=len(lines), rule="A6")
     seen = set()
+    files: list[ListedFile] = []
+    outside: list[str] = []
     for line in lines:
         path, hashed, size = line if len(line) == _COLUMNS else (line[0], "", "")
         if path.endswith(".pyc") or path in seen:
             continue
         seen.add(path)
-        scheme, name, below = _place(path, environment, where)
+        place = _place(path, environment)
+        if place is None:
+            outside.append(path)
+            continue
+        scheme, name, below = place
         row = parse_row(hashed, size, None, str(where), []) if hashed else None
-        yield ListedFile(
-            scheme=scheme, path=name, place=environment.root / below, row=row if isinstance(row, Row) else None
-        )
+        row = row if isinstance(row, Row) else None
+        files.append(ListedFile(scheme=scheme, path=name, place=environment.root / below, row=row))
+    return files, outside
 
 
-def _place(path: str, environment: Environment, where: Path) -> tuple[str, str, str]:
-    """Return the scheme of *path* in RECORD, its path in that, and its path below the root of the environment."""
+def _place(path: str, environment: Environment) -> tuple[str, str, str] | None:
+    """Return the scheme of *path* in RECORD, its path in that, and its path below the root of the environment.
+
+    None if it is not in the environment.
+    """
     site = environment.site_packages.relative_to(environment.root).as_posix()
     below = posixpath.normpath(path if environment.is_plain else f"{site}/{path}")
     moved = environment.is_plain and below.startswith("../" * _UP) and not below.startswith("../" * (_UP + 1))
     if moved:
         below = below.removeprefix("../" * _UP)
-    if below.startswith(("/", "..")) or below == "." or "\0" in below:
-        raise ContentError(where, "lists a file outside of the environment", got=ascii(path)[:200], rule="A7")
+    if path.startswith("/") or below.startswith(("/", "..")) or below == "." or "\0" in below:
+        return None
     if below.startswith("bin/"):
         return "scripts", below.removeprefix("bin/"), below
     if environment.is_plain:

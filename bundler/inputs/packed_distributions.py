@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 from typing import TYPE_CHECKING
@@ -137,18 +138,22 @@ def _member(name: str, file: ListedFile, environment: Environment, where: str) -
     at = f"{where}: {file.path}"
     try:
         with open_inside(file.place, environment.root) as opened:
-            mode = file.place.stat().st_mode
+            status = os.fstat(opened.fileno())
             if file.scheme == "scripts":
                 script = opened.read(MAX_SCRIPT + 1)
                 if line := _FIRST_LINE.match(script):
                     script = b"#!python\n" + script[line.end() :]
                 if len(script) <= MAX_SCRIPT:
                     return Member(name=name, size=len(script), executable=True, chunks=lambda: iter([script]))
-            size = file.place.stat().st_size
     except OSError as error:
         what = f"cannot be packed: {error.strerror or error}"
         raise ContentError(at, what, hint="reinstall it there", rule="A7") from None
-    return Member(name=name, size=size, executable=bool(mode & 0o111), chunks=lambda: _chunks(file, environment, at))
+    return Member(
+        name=name,
+        size=status.st_size,
+        executable=bool(status.st_mode & 0o111),
+        chunks=lambda: _chunks(file, environment, at),
+    )
 
 
 def _chunks(file: ListedFile, environment: Environment, at: str) -> Iterator[bytes]:

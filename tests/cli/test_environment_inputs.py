@@ -6,13 +6,15 @@ import json
 import shutil
 import subprocess
 import tomllib
+from types import SimpleNamespace
 
 import pytest
-from support.commands import bundle
 from support.environment_factory import VERSION, make_environment, pip_install, uv_install
 from support.interpreters import python
 from support.sdist_factory import project_files
-from support.wheel_factory import make_wheel
+from support.wheel_factory import make_wheel, record_line
+
+from bundler.cli import main
 
 ALPHA = {
     "alpha/__init__.py": b"import beta\ndef main():\n    print('main')\n",
@@ -54,23 +56,27 @@ def site(work):
 
 
 @pytest.fixture
-def run(cache, work):
+def run(cache, work, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+
     def run(command, *arguments):
-        places = [] if "--as-is" in arguments else ["--no-index", "--find-links", "shelf"]
-        return bundle(command, *places, "--cache-dir", cache.root, *arguments, cwd=work)
+        extra = [] if command == "inspect" else ["--cache-dir", str(cache.root)]
+        if command != "inspect" and "--as-is" not in arguments:
+            extra += ["--no-index", "--find-links", "shelf"]
+        code = main([command, *extra, *map(str, arguments)])
+        return SimpleNamespace(returncode=code, **capsys.readouterr()._asdict())
 
     return run
 
 
 def versions(answer):
-    assert answer.returncode == 0, answer.stderr
-    return {package["name"]: package["version"] for package in tomllib.loads(answer.stdout)["packages"]}
+    assert answer.returncode == 0, answer.err
+    return {package["name"]: package["version"] for package in tomllib.loads(answer.out)["packages"]}
 
 
 def failure(answer, code):
-    assert "Traceback" not in answer.stderr
-    assert answer.returncode == code, answer.stderr
-    return answer.stderr[answer.stderr.index("error: ") :]
+    assert answer.returncode == code, answer.err
+    return answer.err[answer.err.index("error: ") :]
 
 
 def files_of(tree):
@@ -87,8 +93,8 @@ def files_of(tree):
 def test_what_is_installed_is_locked_for_its_python_and_everything_is_said(run):
     answer = run("lock", "--venv", "myenv")
     assert versions(answer) == {"alpha": "1.0", "beta": "1.0"}
-    assert tomllib.loads(answer.stdout)["tool"]["bundler"]["target"]["python"] == "3.11.7"
-    first, second, *rest = answer.stderr.splitlines()
+    assert tomllib.loads(answer.out)["tool"]["bundler"]["target"]["python"] == "3.11.7"
+    first, second, *rest = answer.err.splitlines()
     assert first.startswith("myenv/pyvenv.cfg: Python 3.11.")
     assert first.endswith("→ --target azureml-py311 (cpython 3.11.7 cp311 x86_64 glibc 2.31)")
     assert second == ("myenv: 2 taken: alpha 1.0, beta 1.0; left out, nothing else there requires it: setuptools 68.0")
@@ -109,7 +115,7 @@ def test_nothing_is_added_and_what_is_missing_is_named(run, work):
     assert (
         "warning: myenv: gamma requires delta, which is not installed there,"
         " gamma requires beta<2, and 2.0 is installed there: install it there if your code needs it"
-    ) in answer.stderr
+    ) in answer.err
 
 
 def test_files_that_were_edited_removed_or_added_are_named(run, site):
@@ -121,9 +127,9 @@ def test_files_that_were_edited_removed_or_added_are_named(run, site):
     (site / "alpha/__pycache__/other.cpython-311.pyc").write_bytes(b"")
     (site.parents[2] / "bin/alpha-main").write_text("#!/elsewhere/python\n")
     answer = run("create", "--venv", "myenv", "-o", "deps.pyz", "--compile", "never", "-q")
-    assert answer.returncode == 0, answer.stderr
+    assert answer.returncode == 0, answer.err
     instead = "not taken: the bundle has what the index has"
-    assert [line for line in answer.stderr.splitlines() if line.startswith("warning: ")] == [
+    assert [line for line in answer.err.splitlines() if line.startswith("warning: ")] == [
         f"warning: myenv: alpha 1.0: differs from its RECORD: 1 changed (alpha/core.py): {instead}",
         f"warning: myenv: beta 1.0: differs from its RECORD: 1 missing (beta.py): {instead}",
         f"warning: myenv/{SITE}: 2 files belong to no distribution, not taken: mine.py, alpha/added.py",
@@ -136,10 +142,10 @@ def test_another_wheel_of_the_same_version_is_named_where_it_is_in_the_cache(run
     pip_install("--force-reinstall", "--no-deps", work / "other/beta-1.0-py3-none-any.whl", venv=work / "myenv")
     shutil.rmtree(work / "other")
     answer = run("lock", "--venv", "myenv")
-    assert "installed from files that are not there any more, asked for by name: beta 1.0" in answer.stderr
+    assert "installed from files that are not there any more, asked for by name: beta 1.0" in answer.err
     assert (
         "warning: myenv: beta-1.0-py3-none-any.whl is another wheel than the installed one: 1 files differ (beta.py)"
-    ) in answer.stderr
+    ) in answer.err
 
 
 def test_what_came_from_a_place_is_asked_for_there(run, work):
@@ -147,7 +153,7 @@ def test_what_came_from_a_place_is_asked_for_there(run, work):
     pip_install(wheel, venv=work / "myenv")
     answer = run("lock", "--venv", "myenv")
     assert versions(answer)["gamma"] == "1.0"
-    assert f"taken from where they were installed from: gamma 1.0 from {wheel.as_uri()}" in answer.stderr
+    assert f"taken from where they were installed from: gamma 1.0 from {wheel.as_uri()}" in answer.err
     make_wheel(work / "other", "gamma", "1.0", {"gamma.py": b"changed = 1\n"})
     assert "lists no hash of a wheel of gamma 1.0" in failure(run("lock", "--venv", "myenv"), 3)
 
@@ -166,7 +172,7 @@ def test_a_commit_of_a_repository_is_built_from_that_commit(run, work, site):
     (site / "gamma-1.0.dist-info/direct_url.json").write_text(json.dumps(origin))
     answer = run("lock", "--venv", "myenv")
     assert versions(answer)["gamma"] == "1.0"
-    assert f'commit-id = "{commit}"' in answer.stdout
+    assert f'commit-id = "{commit}"' in answer.out
 
 
 def test_a_version_that_the_index_has_not_leads_to_as_is(run, work):
@@ -180,7 +186,7 @@ def test_a_target_directory_of_pip_is_taken_too(run, work):
     (work / "deps/mine.py").write_text("")
     answer = run("lock", "--venv", "deps", "--python", "3.11.7")
     assert versions(answer) == {"alpha": "1.0", "beta": "1.0"}
-    warnings = [line for line in answer.stderr.splitlines() if line.startswith("warning: ")]
+    warnings = [line for line in answer.err.splitlines() if line.startswith("warning: ")]
     assert warnings == ["warning: deps: 1 file belongs to no distribution, not taken: mine.py"]
 
 
@@ -198,8 +204,8 @@ def test_the_files_themselves_make_the_same_tree_as_the_wheels_that_they_came_fr
     common = ["--format", "tree", "--compile", "never"]
     assert run("create", "--venv", "myenv", *common, "-o", "of-index").returncode == 0
     answer = run("create", "--venv", "myenv", "--as-is", *common, "-o", "as-is")
-    assert answer.returncode == 0, answer.stderr
-    assert "warning" not in answer.stderr
+    assert answer.returncode == 0, answer.err
+    assert "warning" not in answer.err
     assert files_of(work / "as-is") == files_of(work / "of-index")
     tool = subprocess.run([work / "as-is/bin/alpha-tool"], capture_output=True, text=True, check=False)
     assert "No module named" in tool.stderr, "it finds no tree: its first line names no Python of the environment"
@@ -215,8 +221,8 @@ def test_a_target_directory_makes_the_same_tree(run, work, how):
         uv_install("--target", work / "deps", "-f", work / "shelf", "alpha==1.0", "beta==1.0")
     common = ["--format", "tree", "--compile", "never", "--python", "3.11.7"]
     answer = run("create", "--venv", "deps", "--as-is", *common, "-o", "as-is")
-    assert answer.returncode == 0, answer.stderr
-    assert "warning" not in answer.stderr
+    assert answer.returncode == 0, answer.err
+    assert "warning" not in answer.err
     assert run("create", "alpha==1.0", "beta==1.0", *common, "-o", "of-index").returncode == 0
     assert files_of(work / "as-is") == files_of(work / "of-index")
 
@@ -224,7 +230,7 @@ def test_a_target_directory_makes_the_same_tree(run, work, how):
 def test_two_environments_with_the_same_files_give_the_same_wheels(run, work):
     make_environment(work / "second")
     uv_install("--python", work / "second", "-f", work / "shelf", "alpha==1.0", "beta==1.0")
-    locks = [tomllib.loads(run("lock", "--venv", name, "--as-is").stdout) for name in ("myenv", "second")]
+    locks = [tomllib.loads(run("lock", "--venv", name, "--as-is").out) for name in ("myenv", "second")]
     first, second = ([package["wheels"][0]["hashes"] for package in lock["packages"]] for lock in locks)
     assert first == second
 
@@ -234,9 +240,9 @@ def test_a_lock_of_files_is_good_here_and_says_elsewhere_what_to_do(run, work, c
     shutil.move(work / "myenv", work / "moved")
     create = ["create", "--lock", "pylock.toml", "--target", "azureml-py311", "--compile", "never", "-o", "deps.pyz"]
     assert run(*create).returncode == 0
-    shown = bundle("inspect", "deps.pyz", cwd=work).stdout
+    shown = run("inspect", "deps.pyz").out
     assert "as installed alpha 1.0, in myenv\n" in shown
-    facts = json.loads(bundle("inspect", "deps.pyz", "--json", cwd=work).stdout)
+    facts = json.loads(run("inspect", "deps.pyz", "--json").out)
     assert facts["as_installed"][1] == {"name": "beta", "version": "1.0", "environment": "myenv"}
     assert str(work) not in shown + json.dumps(facts)
     shutil.rmtree(cache.root / "wheels")
@@ -248,8 +254,8 @@ def test_a_lock_of_files_is_good_here_and_says_elsewhere_what_to_do(run, work, c
 def test_changed_and_missing_files_are_refused_all_at_once_and_foreign_ones_stay_behind(run, work, site):
     (site / "mine.py").write_text("")
     answer = run("create", "--venv", "myenv", "--as-is", "-o", "deps.pyz", "--compile", "never", "-q")
-    assert answer.returncode == 0, answer.stderr
-    assert f"warning: myenv/{SITE}: 1 file belongs to no distribution, left out: mine.py\n" in answer.stderr
+    assert answer.returncode == 0, answer.err
+    assert f"warning: myenv/{SITE}: 1 file belongs to no distribution, left out: mine.py\n" in answer.err
     (site / "alpha/core.py").write_text("x = 2\n")
     (site / "beta.py").unlink()
     before = sorted(work.iterdir())
@@ -283,14 +289,12 @@ def test_the_tags_of_its_wheel_have_to_fit_the_target(run, site, tag, code, word
     wheel = f"Wheel-Version: 1.0\n{lines}".encode()
     (info / "WHEEL").write_bytes(wheel)
     record = (info / "RECORD").read_text().splitlines()
-    from support.wheel_factory import record_line
-
     record = [record_line(f"{info.name}/WHEEL", wheel) if "/WHEEL," in line else line for line in record]
     (info / "RECORD").write_text("\n".join(record))
     answer = run("lock", "--venv", "myenv", "--as-is")
-    assert words in answer.stderr
+    assert words in answer.err
     assert answer.returncode == code
-    assert ("beta-1.0-py2.py3-none-any.whl" in answer.stdout) == (code == 0)
+    assert ("beta-1.0-py2.py3-none-any.whl" in answer.out) == (code == 0)
 
 
 @pytest.mark.parametrize(
