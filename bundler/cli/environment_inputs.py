@@ -14,12 +14,12 @@ from bundler.cli.options import baseline_of
 from bundler.create import lock
 from bundler.inputs.chosen_wheels import difference
 from bundler.inputs.environments import read_environment, some
-from bundler.inputs.installed_files import compare, foreign_files, has_record
+from bundler.inputs.installed_files import compare_all, foreign_files
 from bundler.inputs.installed_requirements import requirement_lines, take
 from bundler.inputs.packed_distributions import check_packable, pack
 from bundler.locks import Lock
 from bundler.resolving.resolver_errors import ResolutionError
-from bundler.runtime.errors import BundleError, UsageError
+from bundler.runtime.errors import BundleError, UsageError, printable
 from bundler.targets import DEFAULT_TARGET, find_target
 
 if TYPE_CHECKING:
@@ -71,15 +71,15 @@ def lock_environment(asked: argparse.Namespace, options: Options, reporter: Repo
     environment: Environment = asked.environment
     taken = take(environment.projects, options.target)
     for note in environment.notes:
-        reporter.warning(note)
+        _warn(reporter, note)
     _report(environment, taken, reporter)
     if not taken.taken:
         raise UsageError(environment.root, "has nothing installed but what installs", hint="install there first")
-    compared = [compare(project, environment) for project in environment.projects.values() if has_record(project)]
+    compared = compare_all(environment)
     foreign = foreign_files(environment, compared)
     of_taken = [each for each in compared if each.project in taken.taken]
     if asked.as_is:
-        check_packable(environment, list(taken.taken), of_taken)
+        check_packable(environment, list(taken.taken), of_taken, options.target)
         _report_foreign(environment, foreign, "left out", reporter)
         pins = [pack(each, environment, options.target, options.cache, reporter.warning) for each in of_taken]
         return Lock(target=options.target, pins=tuple(pins)).without(asked.drop)
@@ -89,7 +89,7 @@ def lock_environment(asked: argparse.Namespace, options: Options, reporter: Repo
         pin = pins_by_name.get(each.project.name)
         changes = [each.difference, pin and difference(pin, each, options.cache)]
         for change in filter(None, changes):
-            reporter.warning(f"{environment.root}: {change}: not taken: {_INSTEAD}")
+            _warn(reporter, f"{environment.root}: {change}: not taken: {_INSTEAD}")
     _report_foreign(environment, foreign, "not taken", reporter)
     return locked
 
@@ -123,8 +123,8 @@ def _report(environment: Environment, taken: Taken, reporter: Reporter) -> None:
         said.append(f"left out, nothing else there requires it: {', '.join(map(str, taken.left_out))}")
     reporter.note(f"{environment.root}: {'; '.join(said)}")
     if taken.unmet:
-        reporter.warning(
-            f"{environment.root}: {some(taken.unmet, shown=_SHOWN)}: install it there if your code needs it"
+        _warn(
+            reporter, f"{environment.root}: {some(taken.unmet, shown=_SHOWN)}: install it there if your code needs it"
         )
 
 
@@ -132,4 +132,9 @@ def _report_foreign(environment: Environment, foreign: Iterable[str], word: str,
     paths = list(foreign)
     if paths:
         count = f"{len(paths)} files belong" if len(paths) > 1 else "1 file belongs"
-        reporter.warning(f"{environment.site_packages}: {count} to no distribution, {word}: {some(paths)}")
+        _warn(reporter, f"{environment.site_packages}: {count} to no distribution, {word}: {some(paths)}")
+
+
+def _warn(reporter: Reporter, text: str) -> None:
+    """Warn of what has names of strangers in it, which a terminal must not obey."""
+    reporter.warning(printable(text))

@@ -23,11 +23,9 @@ def difference(pin: Pin, compared: Compared, cache: Cache) -> str | None:
     path = cache.wheel(pin.sha256)
     if not path.is_file():
         return None
-    installed = {
-        file.path: file.row.digest.hex()
-        for file in compared.files
-        if file.scheme == "site-packages" and file.row is not None and file.row.algorithm == "sha256"
-    }
+    files = [file for file in compared.files if file.scheme == "site-packages"]
+    installed = {file.path: file.row.digest.hex() for file in files if file.row and file.row.algorithm == "sha256"}
+    unknown = {file.path for file in files} - installed.keys()
     try:
         with Wheel.open(path, pin, warn=_ignore) as wheel:
             held = {entry.path: entry.sha256 for entry in wheel.entries if not entry.path.startswith(wheel.data_prefix)}
@@ -36,14 +34,15 @@ def difference(pin: Pin, compared: Compared, cache: Cache) -> str | None:
         return None  # told where the wheel is used
     others = sorted(
         name
-        for name in held.keys() | installed.keys()
+        for name in (held.keys() | installed.keys()) - unknown
         if held.get(name) != installed.get(name)
         and not name.startswith((info, f"{compared.project.info.name}/"))
         and not name.endswith(".pyc")
     )
     if not others:
         return None
-    return f"{pin.filename} is another wheel than the installed one: {len(others)} files differ ({some(others)})"
+    count = f"{len(others)} file{'s differ' if len(others) > 1 else ' differs'}"
+    return f"{pin.filename} is another wheel than the installed one: {count} ({some(others)})"
 
 
 def _ignore(_: str) -> None:

@@ -2,6 +2,8 @@
 
 * ``.pyc`` do not count: Python writes them. Programs in ``bin`` do not either: installers write their first lines.
 * A path of RECORD never leads out of the environment; a link is not followed, and counts as changed.
+* Of several distributions with one file the last has written it: for the others it is overwritten, unless it is the
+  ``__init__.py`` of a namespace package, of which each form does the same.
 * In a ``--target`` directory ``bin``, ``share`` and the like lie beside the packages. pip lists ``../../bin/NAME`` for
   what it has put into ``bin`` of the directory itself, uv ``bin/NAME``.
 """
@@ -14,7 +16,7 @@ import io
 import os
 import posixpath
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +24,12 @@ from bundler.inputs.environments import some
 from bundler.inputs.installed_projects import DIST_INFO
 from bundler.runtime.errors import ContentError
 from bundler.small_files import read_bytes
+from bundler.wheels.install import MAX_STUB
+from bundler.wheels.namespace_stubs import is_namespace_stub
 from bundler.wheels.records import Row, parse_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from bundler.inputs.environments import Environment
     from bundler.inputs.installed_projects import InstalledProject
@@ -57,13 +61,17 @@ class ListedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """A distribution and its files: all that RECORD lists, and what of them is not as it says."""
+    """A distribution and its files: all that RECORD lists, and what of them is not as it says.
+
+    *overwritten* are files that another distribution has written since: path → that distribution.
+    """
 
     project: InstalledProject
     files: tuple[ListedFile, ...]
     changed: tuple[str, ...]
     missing: tuple[str, ...]
     outside: tuple[str, ...]
+    overwritten: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def difference(self) -> str | None:
@@ -71,7 +79,8 @@ class Compared:
         parts = [
             f"{len(paths)} {word} ({some(paths)})"
             for word, paths in (
-                ("changed", self.changed),
+                ("changed", tuple(path for path in self.changed if path not in self.overwritten)),
+                ("overwritten", tuple(f"{path} by {other}" for path, other in self.overwritten.items())),
                 ("missing", self.missing),
                 ("outside of the environment", self.outside),
             )
@@ -85,16 +94,34 @@ def has_record(project: InstalledProject) -> bool:
     return not project.is_egg and (project.info / "RECORD").is_file()
 
 
-def compare(project: InstalledProject, environment: Environment) -> Compared:
-    """Hash the files of *project*, which has a RECORD, and compare; raise ``ContentError`` if RECORD is none."""
-    files, outside = _listed(project, environment)
+def compare_all(environment: Environment) -> list[Compared]:
+    """Hash the files of all that has a RECORD in *environment*; raise ``ContentError`` if a RECORD is none."""
+    compared = [_compare(project, environment) for project in environment.projects.values() if has_record(project)]
+    owners: dict[Path, str] = {}
+    for each in compared:
+        owners |= {file.place: str(each.project) for file in each.files if file.path not in each.changed}
+    return [
+        replace(
+            each,
+            overwritten={
+                file.path: owners[file.place]
+                for file in each.files
+                if file.path in each.changed and file.place in owners
+            },
+        )
+        for each in compared
+    ]
+
+
+def _compare(project: InstalledProject, environment: Environment) -> Compared:
+    listed, outside = _listed(project, environment)
+    files: list[ListedFile] = []
     changed: list[str] = []
     missing: list[str] = []
-    for file in files:
-        if file.scheme == "scripts":
-            continue
-        state = _state(file, project, environment.root)
-        if state != "same":
+    for file in listed:
+        state = "same" if file.scheme == "scripts" else _state(file, project, environment.root)
+        files.append(replace(file, row=None) if state == "another stub" else file)
+        if state in ("changed", "missing"):
             (missing if state == "missing" else changed).append(file.path)
     return Compared(
         project=project, files=tuple(files), changed=tuple(changed), missing=tuple(missing), outside=tuple(outside)
@@ -182,17 +209,21 @@ def _place(path: str, environment: Environment) -> tuple[str, str, str] | None:
 
 
 def _state(file: ListedFile, project: InstalledProject, root: Path) -> str:
-    """Return ``same``, ``changed`` or ``missing``."""
+    """Return ``same``, ``another stub`` (of a namespace package), ``changed`` or ``missing``."""
     try:
         with open_inside(file.place, root) as opened:
             if file.path.startswith(f"{project.info.name}/") and file.path.rpartition("/")[2] in INSTALLERS:
                 return "same"
-            if file.row is None or os.fstat(opened.fileno()).st_size != file.row.size:
-                return "changed"
-            hasher = hashlib.new(file.row.algorithm)
-            while chunk := opened.read(CHUNK):
-                hasher.update(chunk)
-            return "same" if hasher.digest() == file.row.digest else "changed"
+            size = os.fstat(opened.fileno()).st_size
+            if file.row is not None and size == file.row.size:
+                hasher = hashlib.new(file.row.algorithm)
+                while chunk := opened.read(CHUNK):
+                    hasher.update(chunk)
+                if hasher.digest() == file.row.digest:
+                    return "same"
+                opened.seek(0)
+            small = file.path.endswith("/__init__.py") and file.row is not None and 0 < size <= MAX_STUB
+            return "another stub" if small and is_namespace_stub(opened.read(MAX_STUB)) else "changed"
     except FileNotFoundError:
         return "missing"
     except OSError:

@@ -43,23 +43,46 @@ _FIRST_LINE = re.compile(
 _HEADERS = re.compile(r"include/(?:site/)?python(?:3\.[0-9]+)?/[^/]+/(?P<path>.+)")
 
 
-def check_packable(environment: Environment, projects: list[InstalledProject], compared: list[Compared]) -> None:
-    """Raise ``ContentError`` naming each of *projects* whose files are not what somebody has released."""
+def check_packable(
+    environment: Environment, projects: list[InstalledProject], compared: list[Compared], target: Target
+) -> None:
+    """Raise an error that names each of *projects* whose files are not what somebody has released for *target*.
+
+    It is a ``ContentError`` for the files, and a ``TargetError`` for the target.
+    """
     faults = []
     for project in projects:
-        again = f"reinstall it there: pip install --force-reinstall --no-deps {project.name}=={project.version}"
+        again = f"pip install --force-reinstall --no-deps {project.name}=={project.version}"
         where = f"{environment.root}: {project}"
         if project.installer == "conda":
-            hint = f"{again}; or leave --as-is away, which takes PyPI's wheel of this version"
+            hint = f"reinstall it there: {again}; or leave --as-is away, which takes PyPI's wheel of this version"
             faults.append(ContentError(where, "was installed by conda, and is no wheel", hint=hint, rule="A9"))
         elif not has_record(project):
-            hint = f"{again}; or leave --as-is away, which takes the version"
+            hint = f"reinstall it there: {again}; or leave --as-is away, which takes the version"
             faults.append(ContentError(where, "has no RECORD to compare its files with", hint=hint, rule="A9"))
         for each in compared:
             if each.project is project and (difference := each.difference):
-                what = difference.partition(": ")[2]
-                faults.append(ContentError(where, what, hint=again, rule="A9"))
+                others = " and ".join(sorted(set(each.overwritten.values())))
+                hint = (
+                    f"two of them do not go together: pip uninstall {others}, then {again}"
+                    if others
+                    else f"reinstall it there: {again}"
+                )
+                faults.append(ContentError(where, difference.partition(": ")[2], hint=hint, rule="A9"))
     raise_all(environment.root, faults)
+    misfits = [project for project in projects if not (_fits(project, target))]
+    if misfits:
+        what = "has packages that do not fit the target"
+        got = ", ".join(f"{project} ({_filename_tags(project) or 'no tags'})" for project in misfits)
+        hint = (
+            "name the target that they were installed for (--platform), or leave --as-is away: the index may have"
+            " wheels that fit"
+        )
+        raise TargetError(environment.root, what, got=got, want=target, hint=hint)
+
+
+def _fits(project: InstalledProject, target: Target) -> bool:
+    return bool(project.distribution.tags()) and project.distribution.tags_fit(target)
 
 
 def pack(
@@ -67,15 +90,12 @@ def pack(
 ) -> Pin:
     """Pack the files of *compared* into *cache*; return the pin of the wheel.
 
-    Raise ``TargetError`` if it does not fit *target*, and ``ContentError`` if it breaks a rule of wheels.
+    It has passed ``check_packable``. Raise ``TargetError`` if its native code does not load on *target*, and
+    ``ContentError`` if it breaks a rule of wheels.
     """
     project = compared.project
     where = f"{environment.root}: {project}"
     tags = _filename_tags(project)
-    if not tags or not project.distribution.tags_fit(target):
-        what, got = "is a wheel that does not fit the target", tags or "no tags"
-        hint = "name the target that it was installed for, or leave --as-is away: the index may have a fitting wheel"
-        raise TargetError(where, what, got=got, want=target, hint=hint)
     filename = f"{project.name.replace('-', '_')}-{project.version}-{tags}.whl"
     with cache.in_use(), cache.new_layer(hashlib.sha256(secrets.token_bytes(32)).hexdigest()) as scratch:
         wheel = scratch.path / filename

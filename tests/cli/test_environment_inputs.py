@@ -144,7 +144,7 @@ def test_another_wheel_of_the_same_version_is_named_where_it_is_in_the_cache(run
     answer = run("lock", "--venv", "myenv")
     assert "installed from files that are not there any more, asked for by name: beta 1.0" in answer.err
     assert (
-        "warning: myenv: beta-1.0-py3-none-any.whl is another wheel than the installed one: 1 files differ (beta.py)"
+        "warning: myenv: beta-1.0-py3-none-any.whl is another wheel than the installed one: 1 file differs (beta.py)"
     ) in answer.err
 
 
@@ -275,11 +275,44 @@ def test_a_file_of_the_same_size_that_was_changed_is_found(run, site):
     assert "1 changed (beta.py)" in failure(run("lock", "--venv", "myenv", "--as-is"), 3)
 
 
+def test_a_file_of_two_distributions_is_that_of_the_last_one(run, work, site):
+    for name in ("first", "second"):
+        make_wheel(work / "shelf", name, "1.0", {"shared.py": name.encode(), f"{name}.py": b""})
+        pip_install("-f", work / "shelf", name, venv=work / "myenv")
+    assert (site / "shared.py").read_bytes() == b"second"
+    error = failure(run("lock", "--venv", "myenv", "--as-is"), 3)
+    assert "myenv: first 1.0: differs from its RECORD: 1 overwritten (shared.py by second 1.0) [A9]" in error
+    assert "hint: two of them do not go together: pip uninstall second 1.0, then pip install --force-reinstall" in error
+
+
+def test_namespace_packages_of_several_distributions_pass_as_they_are(run, work):
+    stubs = (
+        b"__import__('pkg_resources').declare_namespace(__name__)\n",
+        b"# one\n__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n",
+    )
+    for name, stub in zip(("first", "second"), stubs, strict=True):
+        make_wheel(work / "shelf", name, "1.0", {"space/__init__.py": stub, f"space/{name}.py": b""})
+        pip_install("-f", work / "shelf", name, venv=work / "myenv")
+    common = ["--format", "tree", "--compile", "never"]
+    for options, out in (([], "of-index"), (["--as-is"], "as-is")):
+        answer = run("create", "--venv", "myenv", *options, *common, "-o", out)
+        assert answer.returncode == 0, answer.err
+        assert "warning" not in answer.err
+    found, wanted = (
+        {k: v for k, v in files_of(work / out).items() if "RECORD" not in k} for out in ("as-is", "of-index")
+    )
+    assert found == wanted
+
+
 @pytest.mark.parametrize(
     ("tag", "code", "words"),
     [
-        ("cp38-cp38-manylinux_2_17_x86_64", 5, "is a wheel that does not fit the target; got cp38-cp38-manylinux"),
-        ("cp311-cp311-win_amd64", 5, "is a wheel that does not fit the target"),
+        (
+            "cp38-cp38-manylinux_2_17_x86_64",
+            5,
+            "myenv: has packages that do not fit the target; got beta 1.0 (cp38-cp38-manylinux_2_17_x86_64)",
+        ),
+        ("cp311-cp311-win_amd64", 5, "got beta 1.0 (cp311-cp311-win_amd64), want cpython 3.11.7"),
         ("py2.py3-none-any", 0, ""),
     ],
 )

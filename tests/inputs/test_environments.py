@@ -315,6 +315,13 @@ def test_native_code_that_does_not_load_on_the_target_is_refused(lock, work, sit
     assert "myenv: beta 1.0: native.so: needs libraries that the target may lack; got libcrypt.so" in said
 
 
+def test_names_that_a_terminal_would_obey_are_escaped(lock, site):
+    (site / "\x1b[31mred.py").write_text("")
+    (site / os.fsdecode(b"\xff.py")).write_text("")
+    said = lock()
+    assert r"2 files belong to no distribution, not taken: \x1b[31mred.py, \udcff.py" in said
+
+
 def test_no_code_of_the_environment_runs(lock, work, site):
     mark = work / "ran"
     for name in ("sitecustomize.py", "alpha.py", "encodings.py"):
