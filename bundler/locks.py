@@ -264,13 +264,14 @@ def _is_deep(document: dict[str, Any]) -> bool:
 
 def _check_source(source: PackageWheel | PackageArchive | PackageSdist, at: str) -> None:
     """Refuse a URL that two readers could take for two places, and a name whose tags could be millions."""
-    if source.url is not None and not _is_plain_url(source.url):
+    if source.url is not None and not is_plain_url(source.url):
         raise ContentError(at, "has a URL that is none", got=source.url, want="https://host/path", rule="B15")
     if isinstance(source, PackageWheel) and len(source.filename) > MAX_FILENAME:
         raise ContentError(at, "names a wheel that no file system takes", got=source.filename, rule="A2")
 
 
-def _is_plain_url(url: str) -> bool:
+def is_plain_url(url: str) -> bool:
+    """Tell whether *url* has a scheme and a place, and whether all readers take it for the same."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - looked at to see that it is a number

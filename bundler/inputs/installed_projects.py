@@ -19,6 +19,7 @@ from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bundler.installed_distributions import MAX_METADATA, Distribution
+from bundler.locks import is_plain_url
 from bundler.pins import COMMIT, HEX
 from bundler.runtime.errors import BundleError, ContentError
 from bundler.small_files import read_bytes
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 DIST_INFO = ".dist-info"
 _DOCUMENTS = ("METADATA", "PKG-INFO", "WHEEL", "RECORD", "INSTALLER", "direct_url.json", "entry_points.txt")
-_PLAIN_URL = re.compile(r"[!-~]+")  # no spaces, nothing that cannot be seen
+_PLAIN = re.compile(r"[!-~]+")  # no spaces, nothing that cannot be seen
+_SCHEMES = ("https://", "http://", "ssh://", "file://")
 _REINSTALL = "reinstall it there, or remove what is left of it"
 
 
@@ -55,9 +57,9 @@ class DirectUrl:
         url, subdirectory = fields.get("url"), fields.get("subdirectory", "")
         archive, directory, vcs = (_table(fields, key) for key in ("archive_info", "dir_info", "vcs_info"))
         commit = vcs.get("commit_id")
-        texts = [text for text in (url, subdirectory or ".") if isinstance(text, str) and _PLAIN_URL.fullmatch(text)]
+        texts = [text for text in (url, subdirectory or ".") if isinstance(text, str) and _PLAIN.fullmatch(text)]
         git = not vcs or (vcs.get("vcs") == "git" and isinstance(commit, str) and COMMIT.fullmatch(commit))
-        if len(texts) != 2 or not urlsplit(texts[0]).scheme or not git:  # noqa: PLR2004 - both
+        if len(texts) != 2 or not is_plain_url(texts[0]) or not texts[0].startswith(_SCHEMES) or not git:  # noqa: PLR2004 - both
             raise ContentError(where, "names no place that can be used", hint="reinstall it from an index", rule="B15")
         return cls(
             url=texts[0],

@@ -224,6 +224,7 @@ def test_faults_of_distributions_are_told_all_at_once(lock, site):
         b'{"url": "https://host/a b"}',
         b'{"url": "file:///x\\n-r /etc/passwd"}',
         b'{"url": "https://host/x.git", "vcs_info": {"vcs": "git", "commit_id": "--upload-pack=x"}}',
+        b'{"url": "ext::sh -c touch%% ran", "vcs_info": {"vcs": "git", "commit_id": "%s"}}' % (b"a" * 40),
         b'{"url": "https://host/x", "vcs_info": {"vcs": "hg", "commit_id": "1"}}',
         b"[" * 100_000,
     ],
