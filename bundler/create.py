@@ -111,8 +111,9 @@ def lock(
     baseline: Baseline | None = None,
     skip_provided: bool = False,
     drop: Sequence[str] = (),
+    dependencies: bool = True,
 ) -> Lock:
-    """Resolve *requirements* and *requirement_files* for the target of *options*.
+    """Resolve *requirements* and *requirement_files* for the target of *options*; with what they need, or without.
 
     With a *baseline*, so that the bundle breaks nothing of that image; *skip_provided* leaves to it what it has.
     The packages *drop* are left out of what was resolved, whoever requires them.
@@ -146,6 +147,7 @@ def lock(
             builder=builder_for(options, reporter or Reporter()),
             prereleases=options.prereleases,
             prefer_wheels=options.prefer_wheels,
+            dependencies=dependencies,
         ).without(drop)
 
 

@@ -7,6 +7,7 @@
   directories and repositories are no pins.
 * What was left out because the image has it, in exactly that version, is listed in ``tool.bundler.provided``; what
   was left out because the user said so, in ``tool.bundler.dropped``.
+* A wheel that was packed from an environment (``--as-is``) says so in ``tool.bundler.environment`` of its package.
 * What is written is the same for the same lock: sorted, no time stamps, no user names and passwords. What travels in
   the bundle has no query strings and no places of this host either.
 """
@@ -115,13 +116,14 @@ class Lock:
 
     def to_toml(self, *, relative_to: Path | None = None) -> str:
         """Return the lock as ``pylock.toml``; local wheels are named relative to *relative_to* if that is given."""
-        return self._to_toml(lambda pin: _location(pin, relative_to))
+        return self._to_toml(lambda pin: _location(pin, relative_to), lambda path: _relative(path, relative_to))
 
     def to_embedded_toml(self) -> str:
         """Return the copy that travels inside the bundle: of a place on this host, only the file name is left."""
-        return self._to_toml(lambda pin: {"url": _bare(pin.url)} if pin.url else {"path": pin.filename})
+        locate = lambda pin: {"url": _bare(pin.url)} if pin.url else {"path": pin.filename}  # noqa: E731 - as above
+        return self._to_toml(locate, lambda path: path.name)
 
-    def _to_toml(self, locate: Callable[[Pin], dict[str, str]]) -> str:
+    def _to_toml(self, locate: Callable[[Pin], dict[str, str]], name: Callable[[Path], str]) -> str:
         tool: dict[str, Any] = {"target": self.target.to_json()}
         for key, items in (("provided", self.provided), ("dropped", self.dropped)):
             if items:
@@ -130,7 +132,7 @@ class Lock:
             "lock-version": "1.0",
             "created-by": TOOL,
             "requires-python": "=={}.{}.*".format(*self.target.python_minor),
-            "packages": [_package(pin, locate) for pin in sorted(self.pins, key=lambda pin: pin.name)],
+            "packages": [_package(pin, locate, name) for pin in sorted(self.pins, key=lambda pin: pin.name)],
             "tool": {TOOL: tool},
         }
         return tomli_w.dumps(document)
@@ -175,10 +177,11 @@ def _ours(pylock: Pylock, where: Path) -> tuple[dict[str, Any], str]:
     return ours, at
 
 
-def _package(pin: Pin, locate: Callable[[Pin], dict[str, str]]) -> dict[str, Any]:
-    package = {"name": pin.name, "version": str(pin.version)}
+def _package(pin: Pin, locate: Callable[[Pin], dict[str, str]], name: Callable[[Path], str]) -> dict[str, Any]:
+    package: dict[str, Any] = {"name": pin.name, "version": str(pin.version)}
     if pin.build is None:
-        return package | {"wheels": [_file(pin, locate)]}
+        package |= {"wheels": [_file(pin, locate)]}
+        return package | ({"tool": {TOOL: {"environment": name(pin.environment)}}} if pin.environment else {})
     # Other readers build the source; the wheel that came out here is for us.
     table = pin.to_table(locate)
     ours = {key: table[key] for key in ("filename", "sha256", "size", "build") if key in table}
@@ -204,8 +207,11 @@ def _file(pin: Pin, locate: Callable[[Pin], dict[str, str]]) -> dict[str, Any]:
 def _location(pin: Pin, relative_to: Path | None) -> dict[str, str]:
     if pin.url is not None:
         return {"url": urldefrag(without_credentials(pin.url)).url}
-    path = str(pin.path) if relative_to is None else os.path.relpath(str(pin.path), relative_to)
-    return {"path": path}
+    return {"path": _relative(pin.path or Path(), relative_to)}
+
+
+def _relative(path: Path, relative_to: Path | None) -> str:
+    return str(path) if relative_to is None else os.path.relpath(path, relative_to)
 
 
 def without_credentials(url: str) -> str:
@@ -258,13 +264,14 @@ def _is_deep(document: dict[str, Any]) -> bool:
 
 def _check_source(source: PackageWheel | PackageArchive | PackageSdist, at: str) -> None:
     """Refuse a URL that two readers could take for two places, and a name whose tags could be millions."""
-    if source.url is not None and not _is_plain_url(source.url):
+    if source.url is not None and not is_plain_url(source.url):
         raise ContentError(at, "has a URL that is none", got=source.url, want="https://host/path", rule="B15")
     if isinstance(source, PackageWheel) and len(source.filename) > MAX_FILENAME:
         raise ContentError(at, "names a wheel that no file system takes", got=source.filename, rule="A2")
 
 
-def _is_plain_url(url: str) -> bool:
+def is_plain_url(url: str) -> bool:
+    """Tell whether *url* has a scheme and a place, and whether all readers take it for the same."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - looked at to see that it is a number
@@ -370,7 +377,15 @@ def _pin(package: Package, source: object, where: Path, fitting: frozenset[Tag])
         size=source.size,
         url=url,
         path=path,
+        environment=_environment(package, where),
     )
+
+
+def _environment(package: Package, where: Path) -> Path | None:
+    """Return where the wheel of *package* was packed from, where a lock of ours says it."""
+    ours = (package.tool or {}).get(TOOL)
+    place = ours.get("environment") if isinstance(ours, dict) else None
+    return Path(os.path.normpath(where.absolute().parent / place)) if isinstance(place, str) else None
 
 
 def _built(package: Package, source: object, where: Path) -> Pin | None:

@@ -30,7 +30,8 @@ COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 class Pin:
     """One file with its hash: a wheel, or the source of one. *size* is in bytes, if it is known.
 
-    Exactly one of *url*, *path* and *build* is set.
+    Exactly one of *url*, *path* and *build* is set. *environment* is where the wheel was packed from, if it was
+    installed there; *path* then is in the cache of the machine that packed it.
     """
 
     name: NormalizedName
@@ -41,6 +42,7 @@ class Pin:
     url: str | None = None
     path: Path | None = None
     build: Build | None = None
+    environment: Path | None = None
 
     def to_table(self, locate: Callable[[Pin], dict[str, str]]) -> dict[str, Any]:
         """Return the pin as a table; *locate* says where a file is."""

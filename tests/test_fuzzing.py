@@ -32,6 +32,7 @@ FOUND = [
         b'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "a"\nwheels = '
         b'[{ url = "https://[::1/a-1-py3-none-any.whl", hashes = { sha256 = "%s" } }]\n' % (b"ab" * 32),
     ),
+    ("installed", b'Name: demo\nVersion: 1.0\n\xff\x00\xff\xff\x00\xff{"url": "https://[::1/x"}'),
 ]
 
 

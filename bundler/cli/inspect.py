@@ -58,12 +58,20 @@ def run(options: argparse.Namespace) -> int:
     width = max((len(item.name) for item in index.distributions), default=0)
     for item in index.distributions:
         print(f"  {item.name:<{width}}  {item.version:<12} {item.size / 1e6:>8.1f} MB  {item.wheel}")
-    for pin in locked.pins:
-        if pin.build is not None:
-            print(f"built        {pin.name} {pin.version}, by CPython {pin.build.python}, from {_source(pin.build)}")
+    for line in _origins(locked):
+        print(line)
     for allowance in index.allowances:
         print(f"{allowance.why}: {allowance.name} [{allowance.rule}] sha256:{allowance.sha256}")
     return 0
+
+
+def _origins(locked: Lock) -> Iterator[str]:
+    """Yield a line for each wheel that is no index's."""
+    for pin in locked.pins:
+        if pin.build is not None:
+            yield f"built        {pin.name} {pin.version}, by CPython {pin.build.python}, from {_source(pin.build)}"
+        if pin.environment is not None:
+            yield f"as installed {pin.name} {pin.version}, in {pin.environment.name}"
 
 
 def _source(build: Build) -> str:
@@ -99,6 +107,11 @@ def _to_json(image: Image, locked: Lock, signers: Sequence[str]) -> dict[str, An
             {"name": pin.name, "version": str(pin.version), "python": pin.build.python, "source": _source(pin.build)}
             for pin in locked.pins
             if pin.build is not None
+        ],
+        "as_installed": [
+            {"name": pin.name, "version": str(pin.version), "environment": pin.environment.name}
+            for pin in locked.pins
+            if pin.environment is not None
         ],
         "console_scripts": index.console_scripts,
         "allowances": [item._asdict() for item in index.allowances],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.cli.conda_requirements import without_conda_files
+from bundler.cli.environment_inputs import lock_environment, with_environment
 from bundler.cli.options import (
     add_baseline,
     add_build,
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
     with progress(quiet=options.quiet) as reporter, without_conda_files(options, reporter) as asked:
+        asked = with_environment(asked, reporter)  # noqa: PLW2901 - the same, and more
         settings = create_options(asked)
         locked = lock_asked(asked, settings, reporter)
         for warning in missed_in_lock(locked, indexes=settings.indexes, cache=settings.cache, offline=settings.offline):
@@ -72,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
 
 def lock_asked(asked: argparse.Namespace, options: Options, reporter: Reporter) -> Lock:
     """Resolve what the options of ``lock`` or ``create`` ask for; an error says so if nobody has named the target."""
+    if asked.environment is not None:
+        return lock_environment(asked, options, reporter)
     try:
         return lock(
             asked.requirements,

@@ -46,6 +46,13 @@ def add_requirements(parser: argparse.ArgumentParser) -> None:
         "-c", "--constraint", metavar="FILE", action="append", default=[], type=Path, help="a constraints file"
     )
     parser.add_argument("--pre", action="store_true", help="take pre-releases too")
+    parser.add_argument(
+        "--venv",
+        metavar="PATH",
+        type=Path,
+        help="what is installed in this virtual environment, or directory of pip --target: its versions",
+    )
+    parser.add_argument("--as-is", action="store_true", help="with --venv: its files, after comparing each with RECORD")
 
 
 def add_drop(parser: argparse._ActionsContainer) -> None:

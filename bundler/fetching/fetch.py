@@ -172,6 +172,11 @@ class _Fetcher:
             try:
                 file = source.open("rb")
             except OSError as error:
+                if pin.environment is not None:
+                    what = "was packed from an environment, and is not in the cache of this machine"
+                    again = f"bundle lock --venv {pin.environment} --as-is"
+                    hint = f"lock again where the environment is: {again}; or create the bundle there"
+                    raise BundleError(pin.filename, what, hint=hint) from error
                 raise BundleError(
                     source, f"cannot be read: {error.strerror}", hint="the lock names this file"
                 ) from error

@@ -58,12 +58,14 @@ def resolve(
     builder: Builder | None = None,
     prereleases: bool = False,
     prefer_wheels: bool = False,
+    dependencies: bool = True,
 ) -> Lock:
     """Resolve *requirements* and *requirement_files* under *constraint_files* for *target*.
 
     With *baseline_constraints*, the result gets on with an image, or leaves to it what it has. *builder* makes wheels
     of what has none; without it, only versions with a wheel are chosen. *prereleases*: pre-releases are as good as any;
-    *prefer_wheels*: an older version with a wheel is better than a source.
+    *prefer_wheels*: an older version with a wheel is better than a source. Without *dependencies*, nothing is added to
+    what was asked for.
 
     Raise ``UsageError`` if nothing was asked for, ``ContentError`` if a hash differs, and ``BundleError`` otherwise.
     """
@@ -90,7 +92,11 @@ def resolve(
             indexes=indexes,
             cache_dir=cache_dir,
             offline=offline,
-            options=(*(("--prerelease", "allow") if prereleases or options.prereleases else ()), *options.formats),
+            options=(
+                *(("--prerelease", "allow") if prereleases or options.prereleases else ()),
+                *(() if dependencies else ("--no-deps",)),
+                *options.formats,
+            ),
             sources=sources,
             known=None if sources is None else sources.known,
         )

@@ -42,7 +42,7 @@ _RESERVED_PLACES = (".bundle", SITE_PACKAGES)
 _SCRIPT_LINE = re.compile(rb"#!python[^\r\n]*\r?")
 
 
-_MAX_STUB = 4 << 10
+MAX_STUB = 4 << 10
 NAMESPACE_STUB = b"__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
 
 
@@ -161,7 +161,7 @@ def _namespace_stub(wheel: Wheel, entry: Entry, path: str) -> TreeFile | None:
     Several wheels bring the same one, which differs in line ends, comments and in how it says what it does. In a tree
     all parts of the package lie in one directory, so that each form does the same.
     """
-    small = path.endswith("/__init__.py") and 0 < entry.size <= _MAX_STUB
+    small = path.endswith("/__init__.py") and 0 < entry.size <= MAX_STUB
     if not small or not is_namespace_stub(b"".join(wheel.chunks(entry))):
         return None
     return _generated(path, NAMESPACE_STUB, executable=False)

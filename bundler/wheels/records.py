@@ -69,7 +69,7 @@ def parse_record(
         elif path not in files:
             absent[path] = f"{where}:{number}", hashed, size
         else:
-            row = _parse_row(hashed, size, files[path], f"{where}: {path}", warnings)
+            row = parse_row(hashed, size, files[path], f"{where}: {path}", warnings)
             if isinstance(row, ContentError):
                 faults.append(row)
             rows[path] = row if isinstance(row, Row) else _UNUSABLE
@@ -96,14 +96,15 @@ def _check_absent(
         what = f"lists {path!a}, which is not in the wheel"
         row = None
         if path.startswith(data) and fault_of_name(path) is None:
-            row = _parse_row(hashed, size, None, where, warnings)
+            row = parse_row(hashed, size, None, where, warnings)
         if isinstance(row, Row) and row in present:
             warnings.append(f"{where}: {what}; {present[row]} has its contents")
         else:
             faults.append(_fault(where, what))
 
 
-def _parse_row(hashed: str, size: str, actual: int | None, where: str, warnings: list[str]) -> Row | ContentError:
+def parse_row(hashed: str, size: str, actual: int | None, where: str, warnings: list[str]) -> Row | ContentError:
+    """Return the row with the hash and the size of a file that has *actual* bytes, if that is known; or its fault."""
     algorithm, _, text = hashed.partition("=")
     if not hashed:
         return _fault(where, "has no hash")

@@ -142,6 +142,23 @@ def conda_files() -> list[bytes]:
     return [small.encode(), *(path.read_bytes() for path in sorted((REQUIREMENTS / "conda").glob("*.y*ml")))]
 
 
+INSTALLED = ("METADATA", "RECORD", "direct_url.json", "WHEEL")
+
+
+def installed() -> list[bytes]:
+    """Return the files of a ``.dist-info``, joined."""
+    metadata = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Dist: six>=1; python_version < '4'\n"
+    record = "\n".join([record_line("demo.py", b""), "../../../bin/demo,,", "demo-1.0.dist-info/RECORD,,"]).encode()
+    wheel = b"Wheel-Version: 1.0\nTag: py3-none-any\nTag: cp39.cp310-abi3-manylinux_2_17_x86_64\n"
+    commit = b'{"url": "https://host/x.git", "subdirectory": "a", "vcs_info": {"vcs": "git", "commit_id": "%s"}}'
+    archive = b'{"url": "https://host/x-1.0.tar.gz", "archive_info": {"hash": "sha256=%s"}}'
+    return [
+        SEPARATOR.join([metadata, record, commit % (b"a" * 40), wheel]),
+        SEPARATOR.join([metadata, record, archive % (b"0" * 64), wheel]),
+        SEPARATOR.join([metadata, b"", b'{"url": "file:///home/me/x", "dir_info": {"editable": true}}', wheel]),
+    ]
+
+
 def frames() -> list[bytes]:
     """Return frames behind their uncompressed size in three bytes."""
     found = []

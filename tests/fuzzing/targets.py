@@ -45,8 +45,13 @@ from bundler.archives.tar_writer import END, FrameWriter, tar_header
 from bundler.archives.zip_reader import Archive
 from bundler.cli.option_keys import REFUSED, keys_of_commands
 from bundler.configuring.configurations import read
+from bundler.inputs.environments import read_environment
+from bundler.inputs.installed_files import compare_all, foreign_files
+from bundler.inputs.installed_requirements import requirement_lines, take
 from bundler.locks import Lock
 from bundler.resolving.conda.environment_files import parse_conda_file
+from bundler.resolving.requirement_files import Line
+from bundler.resolving.requirement_lines import parse_line
 from bundler.runtime.carriers import Member, open_carrier
 from bundler.runtime.documents import Config, Descriptor, Manifest, digest_of, is_tree_path, parse_json, to_json
 from bundler.runtime.errors import TrustError
@@ -277,6 +282,30 @@ def fuzz_configuration(data: bytes) -> bool:
     return True
 
 
+def fuzz_installed(data: bytes) -> bool:
+    """What an installed distribution says of itself: no file outside is meant, and a requirement is one line."""
+    root = scratch() / "environment"
+    info = root / "lib/python3.9/site-packages/demo-1.0.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    for name, part in zip(seeds.INSTALLED, [*data.split(SEPARATOR), b"", b"", b"", b""], strict=False):
+        (info / name).write_bytes(part)
+    with refusals() as refused:
+        environment = read_environment(root)
+        compared = compare_all(environment)
+        foreign_files(environment, compared)
+        lines, _ = requirement_lines(take(environment.projects, PRESETS["azureml-py39"]).taken)
+    if refused:
+        return False
+    for file in compared[0].files:
+        assert file.place.is_relative_to(root)
+        assert ".." not in file.place.parts
+    for line in lines:
+        assert len(line.splitlines()) == 1
+        with refusals():
+            parse_line(Line(where="requirement", text=line))
+    return True
+
+
 def fuzz_conda(data: bytes) -> bool:
     """A conda environment file: each package becomes a requirement, in its line or below."""
     with refusals() as refused:
@@ -426,6 +455,7 @@ TARGETS = {
     "lock": Target_(fuzz_lock, seeds.locks, (b"[[packages]]\n", b"wheels = ", b"hashes = ", b"marker = ", b"size = ")),
     "configuration": Target_(fuzz_configuration, seeds.configurations, (b"\n[bundles.", b" = [", b"=", b"\n", b'"')),
     "conda": Target_(fuzz_conda, seeds.conda_files, (b"\n- ", b"- pip:\n", b"::", b"=", b">=", b".*", b"&a ", b"*a")),
+    "installed": Target_(fuzz_installed, seeds.installed, (SEPARATOR, b"sha256=", b"../", b'{"url": "', b"vcs_info")),
     "frame": Target_(fuzz_frame, seeds.frames, (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18")),
     "gzip": Target_(fuzz_gzip, seeds.gzips, (b"\x1f\x8b\x08",)),
     "pyz": Target_(fuzz_pyz, seeds.pyzs, (b"PK\1\2", b"PK\3\4", b"PK\5\6")),

@@ -7,88 +7,28 @@
 
 from __future__ import annotations
 
-import email
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bundler.azureml.doctoring.findings import Finding, some
-from bundler.markers import parse_requirement
-from bundler.targets import compatibility_tags, marker_environment
+from bundler.installed_distributions import distributions_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from email.message import Message
     from pathlib import Path
 
     from bundler.azureml.doctoring.deployments import Deployment
-    from bundler.runtime.targets import Target
+    from bundler.installed_distributions import Distribution
 
 # Where the metadata is not at hand: the first pip of a series, and the Python that it needs.
 _PIP_NEEDS = (("25.1", (3, 9)), ("24.1", (3, 8)), ("22.0", (3, 7)))
 _EDITABLE = ("__editable__*", "*.egg-link", "easy-install.pth")
 # Known to do nothing that is missed: the import lines of virtualenv, setuptools and namespace packages.
 _HARMLESS = ("distutils-precedence.pth", "_virtualenv.pth")
-_DASHES_IN_TAG = 2
 _ANY_GLIBC = "2.99"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Distribution:
-    """An installed project: its metadata directory, version, and headers of METADATA and WHEEL."""
-
-    info: Path
-    version: str
-    metadata: Message
-    wheel: Message
-
-    @classmethod
-    def read(cls, info: Path) -> Distribution:
-        """Read the ``.dist-info`` directory *info*; what is missing is empty."""
-        metadata, wheel = (_headers(info / name) for name in ("METADATA", "WHEEL"))
-        version = metadata.get("Version") or info.stem.partition("-")[2]
-        return cls(info=info, version=version, metadata=metadata, wheel=wheel)
-
-    def python_fits(self, target: Target) -> bool:
-        """Tell whether it says that it works with the Python of *target*."""
-        try:
-            return SpecifierSet(self.metadata.get("Requires-Python") or "").contains(target.python, prereleases=True)
-        except InvalidSpecifier:
-            return True
-
-    def tags_fit(self, target: Target) -> bool:
-        """Tell whether pip would have installed its wheel on *target*."""
-        lines = [line for line in self.wheel.get_all("Tag", []) if line.count("-") == _DASHES_IN_TAG]
-        tags = {tag for line in lines for tag in parse_tag(line)}
-        return not tags or not tags.isdisjoint(compatibility_tags(target))
-
-    def requirements(self, target: Target) -> Iterator[str]:
-        """Yield the names of what it requires on *target*, extras aside."""
-        environment = {**marker_environment(target), "extra": ""}
-        for line in self.metadata.get_all("Requires-Dist", []):
-            try:
-                requirement = parse_requirement(line)
-                needed = requirement.marker is None or requirement.marker.evaluate(environment)
-            except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
-                continue
-            if needed:
-                yield canonicalize_name(requirement.name)
-
-
-def distributions_in(path: Path) -> Mapping[str, Distribution]:
-    """Return the projects that are installed in *path*, by normal name."""
-    return {
-        canonicalize_name(info.name.partition("-")[0].removesuffix(info.suffix)): Distribution.read(info)
-        for pattern in ("*.dist-info", "*.egg-info")
-        for info in sorted(path.glob(pattern))
-    }
 
 
 def check_packages(path: Path, deployment: Deployment) -> Iterator[Finding]:
@@ -115,7 +55,11 @@ def check_packages(path: Path, deployment: Deployment) -> Iterator[Finding]:
             files=tuple(misfits),
         )
     yield from _check_tags(shown, rest, deployment)
-    missing = {name: owner for owner, item in rest.items() for name in item.requirements(deployment.target)}
+    missing = {
+        canonicalize_name(requirement.name): owner
+        for owner, item in rest.items()
+        for requirement in item.requirements(deployment.target)
+    }
     if absent := sorted(set(missing) - set(distributions)):
         yield Finding(
             name="requirements-missing",
@@ -241,8 +185,3 @@ def _first_stale(path: Path) -> Path | None:
             flags = opened.read(8)[4:]
         return file if flags == bytes(4) else None
     return None
-
-
-def _headers(file: Path) -> Message:
-    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-    return email.message_from_string(text.partition("\n\n")[0])

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from bundler.azureml.doctoring.findings import Finding, some
 from bundler.azureml.doctoring.ignores import append_command
-from bundler.azureml.doctoring.installed_packages import distributions_in
+from bundler.installed_distributions import distributions_in, pyvenv_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,14 +66,6 @@ def check_environment(place: Place, deployment: Deployment) -> Iterator[Finding]
             why="none of them runs in the container, and links to the interpreter become copies of it",
             type=f"{append_command(deployment.folder, f'/{shown}/bin')}; or {deployment.bundle_instead}",
         )
-
-
-def pyvenv_settings(root: Path) -> dict[str, str]:
-    """Return what ``pyvenv.cfg`` in *root* says, if there is one."""
-    file = root / "pyvenv.cfg"
-    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
-    return {key.strip().lower(): value.strip() for key, value in pairs}
 
 
 def _check_python(place: Place, settings: dict[str, str], deployment: Deployment) -> Iterator[Finding]:
