@@ -24,15 +24,15 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def read_bytes(path: Path, limit: int = 64 << 10) -> bytes:
-    """Return the bytes of *path*; raise ``BundleError`` if there are more than *limit*."""
+def read_bytes(path: Path, limit: int = 64 << 10, *, error: type[BundleError] = UsageError) -> bytes:
+    """Return the bytes of *path*; raise *error* if it cannot be read, or has more than *limit*."""
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
-    except OSError as error:
-        raise UsageError(path, f"cannot be read: {error.strerror}") from error
+    except OSError as reason:
+        raise error(path, f"cannot be read: {reason.strerror}") from reason
     if len(data) > limit:
-        raise UsageError(path, "is too large", want=f"at most {limit} bytes")
+        raise error(path, "is too large", want=f"at most {limit} bytes")
     return data
 
 

@@ -83,7 +83,7 @@ class DirectUrl:
         if self.sha256 is None:
             return f"{name} @ {self.url}"
         if filename.endswith(".whl"):
-            return f"{name} @ {self.url} --hash=sha256:{self.sha256}"
+            return f"{name} @ {self.url}#sha256={self.sha256}"
         return f"{name} @ {self.url.partition('#')[0]}#sha256={self.sha256}"
 
 

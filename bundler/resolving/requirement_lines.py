@@ -1,7 +1,7 @@
 """Lines that ask for something → requirements, with the hashes they demand, and the text that uv is given.
 
-uv ignores the hashes in requirement files; they are enforced here, as pip does it: one hash anywhere, and everything
-needs one.
+uv ignores the hashes in requirement files; they are enforced here, as pip does it: one ``--hash`` anywhere, and
+everything needs one. That of a wheel's URL (``#sha256=``) is compared too, and demands nothing of others.
 * A line that is no wheel after projects were built (``expansion``) can never become one, and is refused with file and
   line; so is a marker whose value is known only when the bundle boots.
 * A line is shown without the credentials in its URLs.
@@ -34,6 +34,7 @@ _HASH = re.compile(r"\s--hash(?:=|\s+)(\S+)")
 _OPTION = re.compile(r"\s--[a-z].*$")
 _NAMED_URL = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\])?)\s*@\s*(?P<place>\S+)", re.ASCII)
 _WHEEL = re.compile(r"(?P<path>[^\s:;\[]+\.whl)(?=[\s;\[]|$)")
+_IN_URL = re.compile(r"(?<=\.whl)#sha256=([0-9a-f]{64})(?=\s|$)", re.ASCII)
 _SHA256 = re.compile("[0-9a-f]{64}", re.ASCII)
 _ARCHIVES = (".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar")
 _HINT = "build a wheel for the target (pip wheel) and name the wheel instead"
@@ -44,7 +45,7 @@ class RequirementLine:
     """A requirement, and the sha256 in hex of the files that it accepts: none listed, any accepted.
 
     *text* is what uv is given: without options, its paths absolute. It *is_fixed* if it names what can be no other:
-    a commit.
+    a commit. It *demands_hashes* of all lines if it has a ``--hash``.
     """
 
     where: str
@@ -53,6 +54,7 @@ class RequirementLine:
     parsed: Requirement | None
     sha256: frozenset[str] = frozenset()
     is_fixed: bool = False
+    demands_hashes: bool = False
 
     def is_wanted(self, markers: Mapping[str, str]) -> bool:
         """Return whether the requirement holds where *markers* do."""
@@ -74,7 +76,7 @@ class HashDemands:
     @classmethod
     def of(cls, lines: tuple[RequirementLine, ...], require_hashes: str | None, target: Target) -> HashDemands:
         """Return what *lines* demand, *require_hashes* or not: as with pip, the first hash is a demand of all."""
-        first = next((line.where for line in lines if line.sha256), None)
+        first = next((line.where for line in lines if line.demands_hashes), None)
         return cls(lines=lines, require_hashes=require_hashes or first, target=target)
 
     def enforced(self, package: Package) -> Package:
@@ -140,13 +142,16 @@ def parse_line(line: Line) -> RequirementLine:
     else:
         parsed = _parse(requirement, where)
         name = canonicalize_name(parsed.name)
+    hashes = _hashes(line.text, where)
+    in_url = _IN_URL.search(requirement)
     return RequirementLine(
         where=where,
         name=name,
-        text=_absolute(requirement, line.base),
+        text=_absolute(_IN_URL.sub("", requirement), line.base),
         parsed=parsed,
-        sha256=_hashes(line.text, where),
+        sha256=hashes | {in_url[1]} if in_url else hashes,
         is_fixed=line.is_fixed,
+        demands_hashes=bool(hashes),
     )
 
 

@@ -37,7 +37,7 @@ _MARKS = (
 
 def read_lines(path: Path, environ: Mapping[str, str]) -> list[tuple[int, str]]:
     """Return each logical line of the requirements file *path*, and the number of the line it begins in."""
-    return list(logical_lines(decode(read_bytes(path, _LARGEST), path), environ))
+    return list(logical_lines(decode(read_bytes(path, _LARGEST, error=BundleError), path), environ))
 
 
 def decode(data: bytes, path: Path) -> str:

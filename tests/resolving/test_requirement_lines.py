@@ -165,6 +165,12 @@ def test_unreadable_files_are_named(tmp_path):
         read(tmp_path / "latin.txt")
 
 
+def test_the_hash_of_a_wheels_url_counts_and_demands_nothing_of_others(tmp_path):
+    line = parse_line(f"six @ https://example.test/six-1.0-py3-none-any.whl#sha256={ONE}", "a.txt:1")
+    assert (line.sha256, line.demands_hashes) == ({ONE}, False)
+    assert line.text == "six @ https://example.test/six-1.0-py3-none-any.whl"
+
+
 @given(st.lists(st.sampled_from(["", "# no", "six", "attrs>=1 # yes", "plain\\\n==1", "  "]), max_size=12))
 def test_a_line_number_is_that_of_the_file(tmp_path_factory, parts):
     path = tmp_path_factory.mktemp("numbers") / "a.txt"
