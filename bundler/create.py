@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from bundler.building.builder import Builder, BuildPolicy
 from bundler.fetching.fetch import fetch
 from bundler.fetching.index_options import IndexOptions, index_options
@@ -29,6 +31,7 @@ from bundler.layers.packing import decode
 from bundler.reporters import Reporter
 from bundler.resolving.baseline_constraints import BaselineConstraints
 from bundler.resolving.baseline_requirements import complete_requirements
+from bundler.resolving.image_overlaps import ImageOverlaps
 from bundler.resolving.resolver import resolve
 from bundler.runtime.errors import UsageError
 from bundler.runtime.frames import processors
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from bundler.locks import Lock
     from bundler.pins import Pin
     from bundler.resolving.baseline.baselines import Baseline
+    from bundler.resolving.baseline.bundled_baselines import BundledBaseline
     from bundler.runtime.targets import Target
     from bundler.stores.store import Store
 
@@ -105,11 +109,13 @@ def lock(
     reporter: Reporter | None = None,
     baseline: Baseline | None = None,
     skip_provided: bool = False,
+    image: BundledBaseline | None = None,
     drop: Sequence[str] = (),
 ) -> Lock:
     """Resolve *requirements* and *requirement_files* for the target of *options*.
 
     With a *baseline*, so that the bundle breaks nothing of that image; *skip_provided* leaves to it what it has.
+    Without one, the reporter hears what the *image* has already, if that is known.
     The packages *drop* are left out of what was resolved, whoever requires them.
     """
     baseline_constraints = None
@@ -127,6 +133,9 @@ def lock(
             leave_out=skip_provided,
             wheels=options.cache.root / "uv" / "metadata-only",
         )
+    image_overlaps = None
+    if baseline is None and image is not None:
+        image_overlaps = ImageOverlaps(image=image, dropped=frozenset(map(canonicalize_name, drop)))
     with options.cache.in_use():
         return resolve(
             requirements,
@@ -138,6 +147,7 @@ def lock(
             offline=options.offline,
             reporter=reporter or Reporter(),
             baseline_constraints=baseline_constraints,
+            image_overlaps=image_overlaps,
             builder=builder_for(options, reporter or Reporter()),
         ).without(drop)
 

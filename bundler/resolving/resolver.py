@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bundler.pins import Pin, Provided
     from bundler.reporters import Reporter
     from bundler.resolving.baseline_constraints import AddedInput, BaselineConstraints
+    from bundler.resolving.image_overlaps import ImageOverlaps
     from bundler.runtime.targets import Target
 
 _KNOWN_GLIBC = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
@@ -61,11 +62,13 @@ def resolve(
     offline: bool = False,
     reporter: Reporter,
     baseline_constraints: BaselineConstraints | None = None,
+    image_overlaps: ImageOverlaps | None = None,
     builder: Builder | None = None,
 ) -> Lock:
     """Resolve *requirements* and *requirement_files* under *constraint_files* for *target*.
 
-    With *baseline_constraints*, the result gets on with an image, or leaves to it what it has. *builder* makes wheels
+    With *baseline_constraints*, the result gets on with an image, or leaves to it what it has. *image_overlaps* tells
+    what an image has of it. *builder* makes wheels
     of what has none; without it, only versions with a wheel are chosen.
 
     Raise ``UsageError`` if nothing was asked for, ``ContentError`` if a hash differs, and ``BundleError`` otherwise.
@@ -90,6 +93,7 @@ def resolve(
             offline=offline,
             reporter=reporter,
             baseline_constraints=baseline_constraints,
+            image_overlaps=image_overlaps,
             builder=builder,
             built={} if expansion is None else expansion.built,
         )
@@ -109,6 +113,7 @@ def _resolve(
     offline: bool,
     reporter: Reporter,
     baseline_constraints: BaselineConstraints | None,
+    image_overlaps: ImageOverlaps | None,
     builder: Builder | None,
     built: Mapping[Path, Pin],
 ) -> Lock:
@@ -159,6 +164,8 @@ def _resolve(
             reporter.warning(f"{name} is passed over for another version: it has no wheel that fits, and {reason}")
     lock = Lock(target=target, pins=tuple(sorted(pins, key=lambda pin: pin.name)), provided=provided)
     reporter.resolved(lock)
+    if image_overlaps is not None:
+        image_overlaps.tell(lock, demands.lines, reporter)
     return lock
 
 

@@ -11,6 +11,9 @@ import pytest
 from support.inference_server import ServerDiedError, running_server, server_environment
 from support.interpreters import python
 
+from bundler.resolving.baseline.baselines import ask_interpreter
+from bundler.resolving.baseline.bundled_baselines import BundledBaseline
+
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 SCORE = """\
@@ -61,6 +64,14 @@ def breaking(bundle):
     answer = bundle("create", "pydantic==2.5.3", "--format", "tree", "--compile", "never", "-o", "two")
     assert answer.returncode == 0, answer.stderr
     return "two"
+
+
+def test_the_bundled_list_is_what_this_server_has_and_requires(venv):
+    listed = BundledBaseline.of("azureml-py37").baseline.packages
+    there = ask_interpreter(venv / "bin" / "python").packages
+    for name, item in listed.items():
+        assert there[name].version == item.version
+        assert set(map(str, there[name].requires)) == set(map(str, item.requires)), name
 
 
 def score(place, name, imports, module, version):
