@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from bundler.building.backends import BuildError
 from bundler.building.builder import Builder, BuildPolicy
 from bundler.fetching.fetch import fetch
@@ -30,6 +32,7 @@ from bundler.layers.packing import decode
 from bundler.reporters import Reporter
 from bundler.resolving.baseline_constraints import BaselineConstraints
 from bundler.resolving.baseline_requirements import complete_requirements
+from bundler.resolving.image_overlaps import ImageOverlaps
 from bundler.resolving.resolver import resolve
 from bundler.resolving.resolver_errors import ResolutionError
 from bundler.runtime.errors import UsageError
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from bundler.locks import Lock
     from bundler.pins import Pin
     from bundler.resolving.baseline.baselines import Baseline
+    from bundler.resolving.baseline.bundled_baselines import BundledBaseline
     from bundler.runtime.targets import Target
     from bundler.stores.store import Store
 
@@ -110,12 +114,14 @@ def lock(
     reporter: Reporter | None = None,
     baseline: Baseline | None = None,
     skip_provided: bool = False,
+    image: BundledBaseline | None = None,
     drop: Sequence[str] = (),
     dependencies: bool = True,
 ) -> Lock:
     """Resolve *requirements* and *requirement_files* for the target of *options*; with what they need, or without.
 
     With a *baseline*, so that the bundle breaks nothing of that image; *skip_provided* leaves to it what it has.
+    Without one, the reporter hears what the *image* has already, if that is known.
     The packages *drop* are left out of what was resolved, whoever requires them.
     """
     baseline_constraints = None
@@ -133,6 +139,9 @@ def lock(
             leave_out=skip_provided,
             wheels=options.cache.root / "uv" / "metadata-only",
         )
+    image_overlaps = None
+    if baseline is None and image is not None:
+        image_overlaps = ImageOverlaps(image=image, dropped=frozenset(map(canonicalize_name, drop)))
     with options.cache.in_use():
         return resolve(
             requirements,
@@ -144,6 +153,7 @@ def lock(
             offline=options.offline,
             reporter=reporter or Reporter(),
             baseline_constraints=baseline_constraints,
+            image_overlaps=image_overlaps,
             builder=builder_for(options, reporter or Reporter()),
             prereleases=options.prereleases,
             prefer_wheels=options.prefer_wheels,

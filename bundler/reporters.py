@@ -49,6 +49,9 @@ class Reporter:
         """Return a reporter for what is no package of the user's: of it only warnings are heard."""
         return _OnlyWarnings(self)
 
+    def hint(self, text: str) -> None:
+        """Hear what the user could have otherwise, and what for."""
+
     def note(self, text: str) -> None:
         """Hear what was decided for the user, who may want it otherwise."""
 

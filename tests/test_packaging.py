@@ -14,6 +14,8 @@ import pytest
 from support.commands import REQUIREMENTS, ROOT, without_network
 from support.interpreters import python
 
+from bundler.targets import PRESETS
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
@@ -60,6 +62,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(dist):
     assert {name.partition("/")[0] for name in names} == {"bundler", info}
     for needed in ("bundler/py.typed", "bundler/images/decoder.txt", "bundler/images/launch/sitecustomize.py"):
         assert needed in names
+    assert {f"bundler/resolving/baseline/images/{preset}.json" for preset in PRESETS} <= set(names)
 
 
 def test_an_installed_wheel_makes_verifies_and_boots_a_bundle(installed, tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bundler.cli.options import BASELINE, add_cache, add_indexes, cache_of, indexes_of
 from bundler.cli.progress import counted
 from bundler.locks import read_embedded
-from bundler.resolving.baseline.baselines import read_baseline
+from bundler.resolving.baseline.bundled_baselines import baseline_at
 from bundler.resolving.baseline.conflicts import check, depends_on_requirements, pinned_around
 from bundler.resolving.baseline_requirements import complete_requirements
 from bundler.runtime.carriers import open_carrier
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         image = load_image(carrier)
         provided = read_embedded(carrier, image).provided
     target = image.tree.target
-    baseline = read_baseline(options.baseline)
+    baseline = baseline_at(options.baseline)
     baseline.check_target(target)
     if depends_on_requirements(image.tree.distributions, baseline):
         baseline = complete_requirements(

@@ -18,6 +18,7 @@ from bundler.inputs.installed_files import compare_all, foreign_files
 from bundler.inputs.installed_requirements import requirement_lines, take
 from bundler.inputs.packed_distributions import check_packable, pack
 from bundler.locks import Lock
+from bundler.resolving.baseline.bundled_baselines import bundled_baseline
 from bundler.resolving.resolver_errors import ResolutionError
 from bundler.runtime.errors import BundleError, UsageError, printable
 from bundler.targets import DEFAULT_TARGET, find_target
@@ -100,13 +101,15 @@ def _resolve(
     lines, notes = requirement_lines(taken.taken)
     for note in notes:
         reporter.note(f"{environment.root}: {note}")
+    baseline = baseline_of(asked, options.target)
     try:
         return lock(
             lines,
             options=options,
             reporter=reporter,
-            baseline=baseline_of(asked),
+            baseline=baseline,
             skip_provided=asked.skip_provided,
+            image=bundled_baseline(options.target) if baseline is None else None,
             drop=asked.drop,
             dependencies=False,
         )

@@ -21,6 +21,7 @@ from bundler.cli.options import (
 )
 from bundler.cli.progress import counted, progress
 from bundler.create import lock
+from bundler.resolving.baseline.bundled_baselines import bundled_baseline
 from bundler.resolving.dropped_requirements import missed_in_lock
 from bundler.resolving.resolver_errors import ResolutionError
 from bundler.small_files import write_text
@@ -76,6 +77,9 @@ def lock_asked(asked: argparse.Namespace, options: Options, reporter: Reporter) 
     """Resolve what the options of ``lock`` or ``create`` ask for; an error says so if nobody has named the target."""
     if asked.environment is not None:
         return lock_environment(asked, options, reporter)
+    baseline = baseline_of(asked, options.target)
+    for note in baseline.notes if baseline else ():
+        reporter.note(note)
     try:
         return lock(
             asked.requirements,
@@ -83,8 +87,9 @@ def lock_asked(asked: argparse.Namespace, options: Options, reporter: Reporter) 
             constraint_files=asked.constraint,
             options=options,
             reporter=reporter,
-            baseline=baseline_of(asked),
+            baseline=baseline,
             skip_provided=asked.skip_provided,
+            image=bundled_baseline(options.target) if baseline is None else None,
             drop=asked.drop,
         )
     except ResolutionError as error:

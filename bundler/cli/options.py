@@ -14,7 +14,7 @@ from bundler.caching.build_cache import Cache
 from bundler.create import Options
 from bundler.fetching.index_options import index_options
 from bundler.layers.layer_plans import Settings
-from bundler.resolving.baseline.baselines import read_baseline
+from bundler.resolving.baseline.bundled_baselines import baseline_at, bundled_baseline
 from bundler.resolving.requirement_files import read_requirement_files
 from bundler.runtime.errors import UsageError
 from bundler.targets import DEFAULT_TARGET, PRESETS, find_target
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from bundler.fetching.index_options import IndexOptions
     from bundler.resolving.baseline.baselines import Baseline
+    from bundler.runtime.targets import Target
 
-BASELINE = "its pip freeze or pip inspect, or its interpreter"
+BASELINE = "its pip freeze or pip inspect, its interpreter, or the name of a preset"
 
 
 def add_requirements(parser: argparse.ArgumentParser) -> None:
@@ -132,16 +133,24 @@ def add_baseline(parser: argparse.ArgumentParser) -> None:
     """Add what the image has, for a command that resolves."""
     group = parser.add_argument_group("image", "A bundle on PYTHONPATH overrides what the image has.")
     group.add_argument("--baseline", metavar="FREEZE", help=f"resolve so that nothing of the image breaks: {BASELINE}")
-    group.add_argument("--skip-provided", action="store_true", help="leave out what the image has in just that version")
+    group.add_argument(
+        "--skip-provided",
+        action="store_true",
+        help="leave out what the image has in just that version; without --baseline, by the preset's own list",
+    )
 
 
-def baseline_of(options: argparse.Namespace) -> Baseline | None:
-    """Return the baseline that *options* name."""
-    if options.baseline is None:
-        if options.skip_provided:
-            raise UsageError("--skip-provided", "needs a --baseline", hint=f"name what the image has: {BASELINE}")
+def baseline_of(options: argparse.Namespace, target: Target) -> Baseline | None:
+    """Return the baseline that *options* name; ``--skip-provided`` alone means that of the preset that *target* is."""
+    if options.baseline is not None:
+        return baseline_at(options.baseline)
+    if not options.skip_provided:
         return None
-    return read_baseline(options.baseline)
+    bundled = bundled_baseline(target)
+    if bundled is None:
+        what = "needs a --baseline: only what the images of the presets have is known"
+        raise UsageError("--skip-provided", what, got=target, hint=f"name what the image has: {BASELINE}")
+    return bundled.baseline
 
 
 def add_cache(parser: argparse.ArgumentParser) -> None:

@@ -65,6 +65,9 @@ class _Lines(_Warnings):
     def __init__(self) -> None:
         self._started = time.monotonic()
 
+    def hint(self, text: str) -> None:
+        _say(printable(text))
+
     def building(self, what: str) -> None:
         _say(f"building {what}: it has no wheel")
 
@@ -138,6 +141,9 @@ class _Bars(Reporter):
     def copied(self, digest: str, size: int) -> None:
         if self._copy is not None:
             self._bars.advance(self._copy, size)
+
+    def hint(self, text: str) -> None:
+        self._print(printable(text))
 
     def note(self, text: str) -> None:
         self._print(printable(text))

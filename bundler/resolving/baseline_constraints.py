@@ -8,8 +8,10 @@ In each, whenever a package of the image is overridden, what the rest of the ima
 with the extras it asks for, and resolution is repeated; this ends, as constraints only grow. So requirements of the
 image are needed, and looked up, only if something is overridden.
 
-With ``leave_out``, what is chosen in exactly the image's version is left to the image; metadata-only wheels tell the
-resolver about what no index has. If there is no solution, the packages of the image that stand in the way are named.
+With ``leave_out``, what is chosen in exactly the image's version is left to the image, with what it needs there.
+Metadata-only wheels tell the resolver about it, so that what only the image needs is never resolved. An attempt that
+makes do with an older version of what is asked for counts only if no other does without: there is nothing to gain by
+leaving more to the image. If there is no solution, the packages of the image that stand in the way are named.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bundler.locks import applicable
 from bundler.pins import Provided
-from bundler.resolving.baseline.conflicts import Demand, Member, demands, members
+from bundler.resolving.baseline.conflicts import Demand, Member, demands, members, needed_by
 from bundler.resolving.baseline.metadata_only_wheels import write_metadata_only_wheels
 from bundler.resolving.unsolved import Unsolved
 from bundler.runtime.errors import BundleError
@@ -27,6 +29,7 @@ from bundler.targets import marker_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from packaging.pylock import Pylock
@@ -96,23 +99,36 @@ class BaselineConstraints:
 
         *lines* is what the user asks for. Raise ``Unsolved`` if there is no solution.
         """
+        lines = list(lines)
         search = _Search(self, target, ask)
         versions = search.versions
-        asked_for = {line.name for line in lines if _contradicts(line, versions, target)}
-        attempts = [versions, {name: version for name, version in versions.items() if name not in asked_for}, {}]
+        names = {line.name for line in lines}
+        others = {line.name for line in lines if _contradicts(line, versions, target)}
+        attempts = [versions, {name: version for name, version in versions.items() if name not in others}, {}]
+        best: tuple[Pylock, dict[NormalizedName, str]] | None = None
         for n, exact in enumerate(attempts):
             if exact in attempts[:n]:
                 continue
             try:
                 pylock = search.resolution(exact)
             except Unsolved:
-                if exact:
+                if exact or best is not None:
                     continue
                 raise
-            for text in (*search.unchecked(pylock), *search.held_back(pylock)):
-                warn(text)
-            return search.split_provided(pylock) if self.leave_out else (pylock, ())
-        raise AssertionError("the last attempt has returned or raised")
+            older = search.held_back(pylock, names)
+            is_fine = not (self.leave_out and older.keys() & names)
+            if is_fine or best is None:
+                best = pylock, older
+            if is_fine:
+                break
+        if best is None:
+            raise AssertionError("the last attempt has an answer, or has raised")
+        pylock, older = best
+        for text in search.unchecked(pylock):
+            warn(text)
+        if older:
+            warn(f"{self.baseline.where}: held back by the image: {', '.join(older.values())}")
+        return search.split_provided(pylock) if self.leave_out else (pylock, ())
 
 
 class _Search:
@@ -153,29 +169,37 @@ class _Search:
         for reason, items in reasons.items():
             yield f"{self._baseline.where}: not checked: {', '.join(items)}: {reason}"
 
-    def held_back(self, pylock: Pylock) -> Iterator[str]:
-        """Yield a warning if packages that the image lacks are older in *pylock* than without the image."""
+    def held_back(self, pylock: Pylock, asked_for: AbstractSet[NormalizedName]) -> dict[NormalizedName, str]:
+        """Return what the image lacks and is older in *pylock* than without the image, with both versions.
+
+        What is *asked_for* and left to the image stays there: without the image it would bring all that it needs.
+        """
+        left = {name: version for name, version in self._left(pylock).items() if name in asked_for}
+        constraints = tuple(f"{name}=={version}" for name, version in left.items())
         try:
-            free = self._chosen(self._ask(AddedInput()))
+            free = self._chosen(self._ask(AddedInput(constraints=constraints, find_links=self._wheels)))
         except Unsolved:
-            return
-        older = [
-            f"{name} {version} (without the image: {free[name]})"
+            return {}
+        return {
+            name: f"{name} {version} (without the image: {other})"
             for name, version in self._chosen(pylock).items()
             if name not in self.versions and version and (other := free.get(name)) and version < other
-        ]
-        if older:
-            yield f"{self._baseline.where}: held back by the image: {', '.join(older)}"
+        }
 
     def split_provided(self, pylock: Pylock) -> tuple[Pylock, tuple[Provided, ...]]:
-        """Return *pylock* without the packages that the image has in exactly that version; and these."""
-        left = {
-            name: Provided(name=name, version=version)
-            for name, version in self._chosen(pylock).items()
-            if version is not None and self.versions.get(name) == version
-        }
+        """Return *pylock* without the packages that the image has in exactly that version; these and what they need."""
+        left = self._left(pylock)
         kept = [package for package in pylock.packages if package.name not in left]
-        return replace(pylock, packages=kept), tuple(left[name] for name in sorted(left))
+        needed = needed_by(left, self._baseline, self._target) - {package.name for package in kept}
+        provided = (Provided(name=name, version=self.versions[name]) for name in sorted(needed & self.versions.keys()))
+        return replace(pylock, packages=kept), tuple(provided)
+
+    def _left(self, pylock: Pylock) -> dict[NormalizedName, Version]:
+        """Return what is left to the image: what it has in exactly the version of *pylock*."""
+        if not self._constraints.leave_out:
+            return {}
+        chosen = self._chosen(pylock).items()
+        return {name: version for name, version in chosen if version and self.versions.get(name) == version}
 
     def _added_input(self, exact: Mapping[NormalizedName, Version], found: Iterable[Demand]) -> AddedInput:
         return AddedInput(
@@ -231,6 +255,4 @@ def _contradicts(line: RequirementLine, versions: Mapping[NormalizedName, Versio
     """Return whether *line* asks for another version than the image has."""
     if line.name not in versions or not line.is_wanted(marker_environment(target)):
         return False
-    if line.parsed is None or line.parsed.url is not None:
-        return True  # a wheel of its own
-    return not line.parsed.specifier.contains(versions[line.name], prereleases=True)
+    return not line.accepts(versions[line.name])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel
+    from packaging.version import Version
 
     from bundler.resolving.requirement_files import Line
     from bundler.runtime.targets import Target
@@ -60,6 +61,12 @@ class RequirementLine:
         """Return whether the requirement holds where *markers* do."""
         marker = None if self.parsed is None else self.parsed.marker
         return marker is None or marker.evaluate({**markers, "extra": ""})
+
+    def accepts(self, version: Version) -> bool:
+        """Return whether *version* is one of those that are asked for; a wheel of one's own is another than any."""
+        if self.parsed is None or self.parsed.url is not None:
+            return False
+        return self.parsed.specifier.contains(version, prereleases=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bundler.pins import Pin, Provided
     from bundler.reporters import Reporter
     from bundler.resolving.baseline_constraints import AddedInput, BaselineConstraints
+    from bundler.resolving.image_overlaps import ImageOverlaps
     from bundler.resolving.requirement_files import FileOptions
     from bundler.runtime.targets import Target
 
@@ -55,6 +56,7 @@ def resolve(
     offline: bool = False,
     reporter: Reporter,
     baseline_constraints: BaselineConstraints | None = None,
+    image_overlaps: ImageOverlaps | None = None,
     builder: Builder | None = None,
     prereleases: bool = False,
     prefer_wheels: bool = False,
@@ -62,10 +64,10 @@ def resolve(
 ) -> Lock:
     """Resolve *requirements* and *requirement_files* under *constraint_files* for *target*.
 
-    With *baseline_constraints*, the result gets on with an image, or leaves to it what it has. *builder* makes wheels
-    of what has none; without it, only versions with a wheel are chosen. *prereleases*: pre-releases are as good as any;
-    *prefer_wheels*: an older version with a wheel is better than a source. Without *dependencies*, nothing is added to
-    what was asked for.
+    With *baseline_constraints*, the result gets on with an image, or leaves to it what it has; *image_overlaps* tells
+    what an image has of it. *builder* makes wheels of what has none; without it, only versions with a wheel are chosen.
+    *prereleases*: they are as good as other versions; *prefer_wheels*: an older version with a wheel is better than a
+    source. Without *dependencies*, nothing is added to what was asked for.
 
     Raise ``UsageError`` if nothing was asked for, ``ContentError`` if a hash differs, and ``BundleError`` otherwise.
     """
@@ -117,6 +119,8 @@ def resolve(
             raise diagnose(unsolved, query, lines) from None
         lock = Lock(target=target, pins=_pins(pylock, demands, sources, expansion.built, reporter), provided=provided)
     reporter.resolved(lock)
+    if image_overlaps is not None:
+        image_overlaps.tell(lock, demands.lines, reporter)
     return lock
 
 

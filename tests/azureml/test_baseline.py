@@ -11,6 +11,9 @@ import pytest
 from support.inference_server import ServerDiedError, running_server, server_environment
 from support.interpreters import python
 
+from bundler.resolving.baseline.baselines import ask_interpreter
+from bundler.resolving.baseline.bundled_baselines import BundledBaseline
+
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 SCORE = """\
@@ -61,6 +64,14 @@ def breaking(bundle):
     answer = bundle("create", "pydantic==2.5.3", "--format", "tree", "--compile", "never", "-o", "two")
     assert answer.returncode == 0, answer.stderr
     return "two"
+
+
+def test_the_bundled_list_is_what_this_server_has_and_requires(venv):
+    listed = BundledBaseline.of("azureml-py37").baseline.packages
+    there = ask_interpreter(venv / "bin" / "python").packages
+    for name, item in listed.items():
+        assert there[name].version == item.version
+        assert set(map(str, there[name].requires)) == set(map(str, item.requires)), name
 
 
 def score(place, name, imports, module, version):
@@ -119,18 +130,20 @@ def test_what_cannot_go_with_the_server_is_refused_with_its_name(bundle, place):
     assert not (place / "none.pyz").exists()
 
 
-def test_what_the_server_has_is_left_to_it(bundle, venv, place):
+@pytest.mark.parametrize("baseline", [("--baseline", "freeze.txt"), ()], ids=["freeze", "preset"])
+def test_what_the_server_has_is_left_to_it(bundle, venv, place, baseline, request):
     """Fastapi needs pydantic, which the image has; Deprecated needs wrapt, of which there is no wheel."""
-    arguments = ("--baseline", "freeze.txt", "--skip-provided", "--format", "tree", "--compile", "never")
-    answer = bundle("create", "fastapi", "Deprecated>=1.2", *arguments, "-o", "thin", "--json")
+    thin = f"thin-{request.node.callspec.id}"
+    arguments = (*baseline, "--skip-provided", "--format", "tree", "--compile", "never")
+    answer = bundle("create", "fastapi", "Deprecated>=1.2", *arguments, "-o", thin, "--json")
     assert answer.returncode == 0, answer.stderr
     document = json.loads(answer.stdout)
     left = {item["name"] for item in document["provided"]}
     assert {"pydantic", "typing-extensions", "wrapt"} <= left
     assert left.isdisjoint(package["name"] for package in document["packages"])
     imports = "import deprecated, fastapi, pydantic, wrapt"
-    root = score(place, "thin", imports, "fastapi", "[pydantic.__file__, wrapt.__file__]")
-    with serve(venv, place, "thin", root) as server:
+    root = score(place, thin, imports, "fastapi", "[pydantic.__file__, wrapt.__file__]")
+    with serve(venv, place, thin, root) as server:
         answer = server.post("/score", {}).json()
-        assert answer["file"].startswith(str(place / "thin"))
+        assert answer["file"].startswith(str(place / thin))
         assert all(file.startswith(str(venv)) for file in answer["version"])

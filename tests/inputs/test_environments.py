@@ -313,7 +313,8 @@ def test_native_code_that_does_not_load_on_the_target_is_refused(lock, work, sit
     (info / "WHEEL").write_bytes(wheel)
     (info / "RECORD").write_text("\n".join(record))
     said = lock("--as-is", code=5)
-    assert "myenv: beta 1.0: native.so: needs libraries that the target may lack, and that cannot be taken along; got libcrypt.so" in said
+    assert "myenv: beta 1.0: native.so: needs libraries that the target may lack" in said
+    assert "got libcrypt.so" in said
 
 
 def test_names_that_a_terminal_would_obey_are_escaped(lock, site):

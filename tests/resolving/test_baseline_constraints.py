@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,8 @@ from support.wheel_factory import make_wheel
 
 from bundler.fetching.index_options import IndexOptions
 from bundler.reporters import Reporter
+from bundler.resolving.baseline.baselines import requires_of
+from bundler.resolving.baseline.metadata_only_wheels import write_metadata_only_wheels
 from bundler.resolving.baseline_constraints import BaselineConstraints
 from bundler.resolving.resolver import resolve
 from bundler.runtime.errors import BundleError
@@ -139,6 +142,30 @@ def test_an_extra_of_what_is_left_out_is_not_left_out(shelf, ask):
     assert ask("lib[socks]", over={"lib 1.0": ["socks ; extra == 'socks'"]}, skip=True) == ("socks 1.0", "lib 1.0")
 
 
+def test_what_is_left_to_the_image_takes_along_what_it_needs_there(shelf, ask):
+    shelf("app", "1.0", requires=["server"])
+    over = {"server 1.0": ["deep>=1", "more ; extra == 'x'"], "deep 1.0": ["deeper<2"], "deeper 1.0": []}
+    over["more 1.0"] = []
+    assert ask("app", over=over, skip=True) == ("app 1.0", "deep 1.0, deeper 1.0, server 1.0")
+    assert ask("server[x]", over=over, skip=True) == ("", "deep 1.0, deeper 1.0, more 1.0, server 1.0")
+
+
+def test_what_the_image_needs_and_lacks_is_bundled(shelf, ask):
+    shelf("deep", "1.0", "2.0")
+    assert ask("server", over={"server 1.0": ["deep"]}, skip=True) == ("deep 2.0", "server 1.0")
+    assert ask("server", over={"server 1.0": ["deep>=2"], "deep 1.0": []}, skip=True) == ("deep 2.0", "server 1.0")
+
+
+def test_an_older_version_of_what_is_asked_for_is_not_taken_to_leave_more_to_the_image(shelf, ask):
+    shelf("app", "1.0", requires=["lib<2"])
+    shelf("app", "2.0", requires=["lib>=2"])
+    shelf("lib", "1.0", "2.0")
+    assert ask("app", over={"lib 1.0": []}, skip=True) == ("app 2.0 lib 2.0", "")
+    assert ask.warnings == []
+    assert ask("app", over={"lib 1.0": [], "server 1.0": ["lib<2"]}, skip=True) == ("app 1.0", "lib 1.0")
+    assert ask.warnings == ["image: held back by the image: app 1.0 (without the image: 2.0)"]
+
+
 def test_what_no_index_has_can_be_left_to_the_image(shelf, ask):
     shelf("app", "1.0", requires=["wrapt>=1.11"])
     shelf("wrapt", "1.16")
@@ -216,6 +243,17 @@ def test_a1_hashes_are_enforced_on_what_is_bundled_and_not_on_what_is_left_out(s
     assert ask(over={"lib 1.0": []}, files=[path], skip=True) == ("app 1.0", "lib 1.0")
     with pytest.raises(BundleError, match="lists no hash of a wheel of lib"):
         ask(over={"lib 1.0": []}, files=[path])
+
+
+def test_metadata_only_wheels_require_only_what_the_image_lacks(tmp_path):
+    over = {
+        "server 1.0": ["a>=1", "b>=2", "c[x]", "d ; extra == 'y'", "e", "f ; python_version > '3'"],
+        **dict.fromkeys(["a 1.0", "b 1.0", "c 1.0", "d 1.0", "f 1.0"], ()),
+    }
+    directory = write_metadata_only_wheels(image(over), tmp_path)
+    with zipfile.ZipFile(directory / "server-1.0-py3-none-any.whl") as wheel:
+        metadata = wheel.read("server-1.0.dist-info/METADATA").decode()
+    assert requires_of(metadata) == ["b>=2", "c[x]", 'd; extra == "y"', "e"]
 
 
 def test_metadata_only_wheels_are_written_once_and_never_bundled(shelf, ask, tmp_path):

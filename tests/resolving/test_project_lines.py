@@ -55,7 +55,11 @@ def test_a_line_means_the_project(line, base):
 
 
 @pytest.mark.parametrize(
-    "line", ["proj", "proj==1.0", "./a-1.0-py3-none-any.whl", f"a @ {URL}-1.0-py3-none-any.whl", "-r a"]
+    "line",
+    [
+        *("proj", "proj==1.0", "./a-1.0-py3-none-any.whl", f"a @ {URL}-1.0-py3-none-any.whl", "-r a"),
+        "proj==1.0" + f"      --hash=sha256:{'0' * 64}" * 80,  # longer than a file name can be
+    ],
 )
 def test_a_name_or_a_wheel_is_no_project(line, base):
     assert parse_project_line(line, base) is None

@@ -244,6 +244,20 @@ def demands(union: Iterable[Member], target: Target, strange: list[Unchecked] | 
             yield Demand(package=name, version=item.version, requirement=requirement)
 
 
+def needed_by(names: Iterable[NormalizedName], baseline: Baseline, target: Target) -> set[NormalizedName]:
+    """Return *names* and all that they need in the image of *baseline*."""
+    needs: dict[NormalizedName, set[NormalizedName]] = {}
+    for demand in demands(members(baseline).values(), target):
+        needs.setdefault(demand.package, set()).add(demand.name)
+    found = set(names)
+    waiting = list(found)
+    while waiting:
+        new = needs.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
 def requirement_text(requirement: Requirement) -> str:
     """Return *requirement* without its marker and its URL."""
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""

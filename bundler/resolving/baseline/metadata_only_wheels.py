@@ -2,6 +2,9 @@
 
 A resolver that finds them takes what the image has into account although no index has it, such as ``wrapt 1.12.1``
 (published as source only) or ``torch 1.13.1+cpu``. One stands for what is left to the image: none is ever installed.
+* What the image itself meets is no requirement there: a package that is left to the image is left with all that it
+  needs, of which the resolver hears nothing and asks no index. What an extra needs is one all the same: which extras
+  are asked for is known only when everything is resolved.
 * A package whose requirements are not known has one only where nothing else can tell the resolver about it.
 * The directory is named by what is in it: written once, kept in the cache, so that uv's cache knows the wheels again.
 """
@@ -18,7 +21,9 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from packaging.requirements import Requirement
 
     from bundler.resolving.baseline.baselines import Baseline, Installed
 
@@ -32,7 +37,8 @@ def write_metadata_only_wheels(baseline: Baseline, root: Path) -> Path:
     wheels: dict[str, str] = {}
     for item in baseline.packages.values():
         if item.version is not None and (item.requires is not None or item.absent):
-            wheels[f"{item.name.replace('-', '_')}-{item.version}"] = _metadata(item)
+            unmet = [requirement for requirement in item.requires or () if not _is_met(requirement, baseline)]
+            wheels[f"{item.name.replace('-', '_')}-{item.version}"] = _metadata(item, unmet)
     final = root / hashlib.sha256(repr(sorted(wheels.items())).encode()).hexdigest()[:32]
     if final.is_dir():
         return final
@@ -50,12 +56,22 @@ def write_metadata_only_wheels(baseline: Baseline, root: Path) -> Path:
     return final
 
 
-def _metadata(item: Installed) -> str:
+def _is_met(requirement: Requirement, baseline: Baseline) -> bool:
+    """Return whether the image of *baseline* has what *requirement* asks for, whoever asks."""
+    item = baseline.packages.get(canonicalize_name(requirement.name))
+    if item is None or item.version is None or requirement.url or requirement.extras:
+        return False
+    return not _EXTRA.search(str(requirement.marker or "")) and requirement.specifier.contains(
+        item.version, prereleases=True
+    )
+
+
+def _metadata(item: Installed, requires: Sequence[Requirement]) -> str:
     extras = {canonicalize_name(extra) for extra in _extras(item)}
     return "".join(
         [
             f"Metadata-Version: 2.1\nName: {item.name}\nVersion: {item.version}\n",
-            *(f"Requires-Dist: {requirement}\n" for requirement in item.requires or ()),
+            *(f"Requires-Dist: {requirement}\n" for requirement in requires),
             *(f"Provides-Extra: {extra}\n" for extra in sorted(extras)),
         ]
     )
