@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.cli.conda_requirements import without_conda_files
+from bundler.cli.input_files import requirement_files_of
 from bundler.cli.options import (
     add_baseline,
     add_build,
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    with progress(quiet=options.quiet) as reporter, without_conda_files(options, reporter) as asked:
+    with progress(quiet=options.quiet) as reporter, requirement_files_of(options, reporter) as asked:
         settings = create_options(asked)
         locked = lock_asked(asked, settings, reporter)
         for warning in missed_in_lock(locked, indexes=settings.indexes, cache=settings.cache, offline=settings.offline):
@@ -73,7 +73,10 @@ def run(options: argparse.Namespace) -> int:
 def lock_asked(asked: argparse.Namespace, options: Options, reporter: Reporter) -> Lock:
     """Resolve what the options of ``lock`` or ``create`` ask for; an error says so if nobody has named the target."""
     try:
-        return lock(
+        if asked.other_locks.inputs:
+            for warning in asked.other_locks.warnings(options.indexes()):
+                reporter.warning(warning)
+        locked = lock(
             asked.requirements,
             requirement_files=asked.requirement,
             constraint_files=asked.constraint,
@@ -83,8 +86,11 @@ def lock_asked(asked: argparse.Namespace, options: Options, reporter: Reporter) 
             skip_provided=asked.skip_provided,
             drop=asked.drop,
         )
+        if warning := asked.other_locks.check(locked):
+            reporter.warning(warning)
     except ResolutionError as error:
         if (asked.target, asked.python, asked.platform) == (None, None, None):
             said = f"nobody has named the target, so it is {DEFAULT_TARGET}: --target or --python name another"
             error.hint = f"{error.hint}; {said}" if error.hint else said
         raise
+    return locked

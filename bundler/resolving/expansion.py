@@ -21,12 +21,12 @@ from bundler.fetching.http_transport import Transport
 from bundler.fetching.index_options import redacted
 from bundler.fetching.range_requests import get
 from bundler.resolving.project_lines import elsewhere, parse_project_line
-from bundler.resolving.requirement_files import INCLUDE, logical_lines, unquote_path
+from bundler.resolving.requirement_files import INCLUDE, demanded_hashes, logical_lines, unquote_path, without_options
 from bundler.runtime.errors import ContentError, UsageError
 from bundler.small_files import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from bundler.building.builder import Builder
     from bundler.building.built_wheels import Built
@@ -128,25 +128,31 @@ class Expansion:
             if reason:
                 self.left_out.setdefault(reason, []).append(name[0])
                 return ""
-        if meant := elsewhere(line, base):
+        if meant := elsewhere(without_options(line), base):
             self.read_as_names.append(line.partition("@")[0].strip())
             return meant
-        project = parse_project_line(line, base)
+        project = parse_project_line(without_options(line), base)
         if project is None:
             return line
-        built = self.builder.build_project(self._opened(project, where))
+        built = self.builder.build_project(self._opened(project, where, demanded_hashes(line, where)))
         if project.editable:
             self.editable.append(str(built.pin.name))
         return self._requirement(project, built, where)
 
-    def _opened(self, project: ProjectLine, where: str) -> Project:
+    def _opened(self, project: ProjectLine, where: str, sha256: Collection[str]) -> Project:
+        """Open *project*, whose archive has one of the hashes *sha256*, if there are any."""
+        if project.kind in ("directory", "git") and sha256:
+            what = f"has a hash, and a {project.kind} has none to compare it with"
+            raise ContentError(where, what, got=", ".join(sha256), hint="remove the --hash", rule="A1")
         if project.kind == "directory":
             return self.builder.open_directory(Path(project.place))
-        if project.kind == "archive":
-            return archive_project(Path(project.place))
         if project.kind == "git":
             return self.builder.open_repository(project.place, project.revision, project.subdirectory)
-        return self._fetched(project, where)
+        found = archive_project(Path(project.place)) if project.kind == "archive" else self._fetched(project, where)
+        if sha256 and found.source.sha256 not in sha256:
+            want = " or ".join(sha256)
+            raise ContentError(where, "is not what the line says", got=found.source.sha256, want=want, rule="A1")
+        return found
 
     def _fetched(self, project: ProjectLine, where: str) -> Project:
         """Fetch the archive at a URL; its hash is that of the line, if there is one, or what it is today."""

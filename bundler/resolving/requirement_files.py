@@ -140,7 +140,7 @@ def parse_line(line: str, where: str) -> RequirementLine:
     if line.startswith("-") or "\n" in line:
         _check_option(where, line)
         raise UsageError(where, "is not one requirement", got=redacted_text(line))
-    requirement = _OPTION.sub("", line).strip()
+    requirement = without_options(line)
     named = _NAMED_URL.match(requirement)
     place = named["place"] if named else requirement.partition(" ")[0]
     if named or "/" in place or place.endswith((".whl", *_ARCHIVES)) or place.startswith("."):
@@ -150,7 +150,7 @@ def parse_line(line: str, where: str) -> RequirementLine:
     else:
         parsed = _parse(requirement, where)
         name = canonicalize_name(parsed.name)
-    return RequirementLine(where=where, name=name, parsed=parsed, sha256=_hashes(line, where))
+    return RequirementLine(where=where, name=name, parsed=parsed, sha256=demanded_hashes(line, where))
 
 
 def _parse(requirement: str, where: str) -> Requirement:
@@ -169,7 +169,13 @@ def _parse(requirement: str, where: str) -> Requirement:
     return parsed
 
 
-def _hashes(line: str, where: str) -> frozenset[str]:
+def without_options(line: str) -> str:
+    """Return *line* without ``--hash`` and what else pip takes behind a requirement."""
+    return _OPTION.sub("", line).strip()
+
+
+def demanded_hashes(line: str, where: str) -> frozenset[str]:
+    """Return the sha256 of the files that *line* accepts; raise ``ContentError`` if it lists other hashes only."""
     hashes = _HASH.findall(line)
     strong = {text.removeprefix("sha256:") for text in hashes if text.startswith("sha256:")}
     if hashes and not (strong and all(_SHA256.fullmatch(text) for text in strong)):

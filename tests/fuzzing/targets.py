@@ -43,8 +43,8 @@ from bundler.archives.portable_paths import fault_of_name, folded
 from bundler.archives.tar_reader import read_tar
 from bundler.archives.tar_writer import END, FrameWriter, tar_header
 from bundler.archives.zip_reader import Archive
+from bundler.inputs.conda.environment_files import parse_conda_file
 from bundler.locks import Lock
-from bundler.resolving.conda.environment_files import parse_conda_file
 from bundler.runtime.carriers import Member, open_carrier
 from bundler.runtime.documents import Config, Descriptor, Manifest, digest_of, is_tree_path, parse_json, to_json
 from bundler.runtime.errors import TrustError
@@ -263,7 +263,7 @@ def fuzz_conda(data: bytes) -> bool:
         file = parse_conda_file(data.decode("utf-8", "replace"), Path("/project/environment.yml"))
     if refused:
         return False
-    written = file.requirements().splitlines()
+    written = file.listing(Path("environment.yml")).text().splitlines()
     assert [line for line in written if line] == [line for _, line in file.lines]
     assert all(number <= at for (number, _), at in zip(file.lines, _numbers(written), strict=True))
     for mapped in file.mapped:

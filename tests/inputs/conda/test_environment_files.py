@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from support.commands import REQUIREMENTS, bundle
 
-from bundler.resolving.conda.environment_files import is_conda_file, parse_conda_file, read_conda_file
-from bundler.resolving.conda.match_specs import MatchSpec
-from bundler.resolving.conda.package_names import LEFT_OUT, PATTERNS, PYPI_NAMES
+from bundler.inputs.conda.environment_files import is_conda_file, parse_conda_file, read_conda_file
+from bundler.inputs.conda.match_specs import MatchSpec
+from bundler.inputs.conda.package_names import LEFT_OUT, PATTERNS, PYPI_NAMES
 from bundler.resolving.requirement_files import read_requirement_files
 from bundler.runtime.errors import UsageError
 from bundler.targets import PRESETS
@@ -221,7 +221,7 @@ def test_pip_lines_are_requirement_lines_in_their_own_place(tmp_path):
     file = parse_conda_file(text, path)
     written = tmp_path / "elsewhere" / path.name
     written.parent.mkdir()
-    written.write_text(file.requirements())
+    written.write_text(file.listing(PATH).text())
     lines = read_requirement_files([written], {}).lines
     assert [(line.where, line.name) for line in lines] == [
         ("environment.yml:2", "pandas"),
@@ -233,7 +233,7 @@ def test_pip_lines_are_requirement_lines_in_their_own_place(tmp_path):
 
 def test_several_in_one_line_follow_each_other():
     file = parse("pip: [six, attrs]", "scipy")
-    assert file.requirements() == "\nsix\nattrs\nscipy\n"
+    assert file.listing(PATH).text() == "\nsix\nattrs\nscipy\n"
 
 
 @pytest.mark.parametrize(
