@@ -69,6 +69,7 @@ def _specifier(clause: str, text: str, where: str) -> str:
         operator = "==" if match["operator"] in ("", "=") else match["operator"]
         clause = f"{operator}{match['version']}"
     try:
-        return str(SpecifierSet(clause))
+        SpecifierSet(clause)
     except InvalidSpecifier:
         raise UsageError(where, "has versions that are not understood", got=text, want="^1.2 or >=1.2,<2") from None
+    return clause

@@ -124,7 +124,7 @@ def _resolve(
         target=target,
     )
     reporter.resolving(len(requirements) + len(requirement_files))
-    sources = None if builder is None else Sources(builder)
+    sources = None if builder is None else Sources(builder, demands.enforced)
     query = SourcesQuery(
         requirements=tuple(map(absolute_requirement, requirements)),
         requirement_files=tuple(path.absolute() for path in requirement_files),
