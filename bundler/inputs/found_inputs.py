@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _PROJECT = "pyproject.toml"
 _LOCKS = ("pylock.toml", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock")
 _OTHERS = ("requirements.txt", "environment.yml", "environment.yaml", "conda_dependencies.yml", "conda.yaml")
+CANDIDATES = (*_OTHERS, *_LOCKS, _PROJECT)
 
 
 def find_input(directory: Path, *, without: Iterable[Path] = ()) -> Path | None:

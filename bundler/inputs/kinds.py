@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from bundler.inputs.listings import Chosen, Input
 
-_READERS: dict[str, Callable[[Path, Chosen], Input]] = {
+READERS: dict[str, Callable[[Path, Chosen], Input]] = {
     "pyproject.toml": read_pyproject,
     "uv.lock": read_uv_lock,
     "poetry.lock": read_poetry_lock,
@@ -43,6 +43,6 @@ def read_input(path: Path, chosen: Chosen) -> Input | None:
     if path.name == "Pipfile":
         hint = f"lock it with pipenv lock, and name {path.with_name('Pipfile.lock')}"
         raise UsageError(path, "is not read: only what pipenv makes of it", hint=hint)
-    if reader := _READERS.get("pylock.toml" if _PYLOCK.fullmatch(path.name) else path.name):
+    if reader := READERS.get("pylock.toml" if _PYLOCK.fullmatch(path.name) else path.name):
         return reader(path, chosen)
     return read_conda_input(path) if is_conda_file(path) else None

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
 
     from bundler.inputs.python_versions import WantedPython
     from bundler.runtime.targets import Target
+
+
+# A comment, an option or the end of a line that goes on: what a requirements file has and a requirement has not.
+_MEANS_MORE = re.compile(r"\s#|\s--|\\$")
+
+
+def line_text(requirement: str, where: str) -> str:
+    """Return *requirement* as one line; raise ``UsageError`` if a requirements file would read it otherwise."""
+    text = " ".join(requirement.split())
+    if _MEANS_MORE.search(text) or not text.isprintable():
+        raise UsageError(where, "is no line of a requirements file", got=ascii(text))
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

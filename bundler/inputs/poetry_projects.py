@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import InvalidName, canonicalize_name
 
 from bundler.inputs.documents import Table, line_of
-from bundler.inputs.listings import Line
+from bundler.inputs.listings import Line, line_text
 from bundler.inputs.locked_packages import both, parse_marker, path_place, plain
 from bundler.inputs.poetry_versions import python_marker, specifiers
 from bundler.inputs.python_versions import WantedPython
@@ -118,7 +118,7 @@ class PoetryProject:
             python_marker(table.text("python"), where) if "python" in table else None,
             parse_marker(f"sys_platform == '{table.text('platform')}'", where) if "platform" in table else None,
         )
-        return f"{name}{extras}{said}{_suffix(marker)}"
+        return line_text(f"{name}{extras}{said}{_suffix(marker)}", where)
 
 
 def _suffix(marker: Marker | None) -> str:

@@ -16,7 +16,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
 
 from bundler.inputs.documents import Table, line_of, read_document
-from bundler.inputs.listings import Input, Line, Listing
+from bundler.inputs.listings import Input, Line, Listing, line_text
 from bundler.inputs.poetry_projects import PoetryProject
 from bundler.inputs.python_versions import WantedPython
 from bundler.markers import parse_requirement
@@ -143,7 +143,7 @@ class _Reader:
             parse_requirement(text)
         except InvalidRequirement as error:
             raise UsageError(where, f"is not a requirement: {str(error).splitlines()[0]}", got=text) from None
-        return Line(number=number, text=" ".join(text.split()))
+        return Line(number=number, text=line_text(text, where))
 
     def _refuse_dynamic(self, key: str) -> None:
         if key not in self._project.texts("dynamic"):

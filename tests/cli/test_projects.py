@@ -101,6 +101,7 @@ def test_an_old_poetry_project_is_taken_too(run, here, asked, expected):
         ),
         (pyproject(dependencies=["alpha", "-r /etc/passwd"]), 2, "pyproject.toml:5: is not a requirement"),
         (pyproject(dependencies=["alpha", "../other"]), 2, "pyproject.toml:5: is not a requirement"),
+        (pyproject(dependencies=["alpha @ #x"]), 2, "pyproject.toml:5: is no line of a requirements file"),
         (pyproject(dependencies=["alpha==9"]), 1, "alpha"),
         (pyproject(requires_python=">=3.8"), 2, "pyproject.toml:4: asks for another Python than --target; "),
         (pyproject(groups={"dev": [{"include-group": "dev"}]}), 2, "dev: has no group that PEP 735 knows: Cyclic"),

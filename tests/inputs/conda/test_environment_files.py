@@ -384,7 +384,7 @@ def test_files_as_people_have_them_are_read_and_every_package_is_accounted_for(p
 
 def _rows(section):
     page = (Path(__file__).parents[3] / "docs" / "requirements.md").read_text()
-    text = page.split(f"\n## {section}\n", 1)[1].split("\n## ", 1)[0]
+    text = page.split(f"\n### {section}\n", 1)[1].split("\n### ", 1)[0]
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in row] for row in rows]
 
