@@ -112,7 +112,8 @@ def _with_found(options: argparse.Namespace, reporter: Reporter) -> argparse.Nam
     found = find_input(Path(), without=written)
     if found is None:
         return options
-    if "lock" in options and found.name == "pylock.toml" and _is_ours(found):
+    resolves = bool(options.constraint or options.baseline or options.skip_provided)
+    if "lock" in options and not resolves and found.name == "pylock.toml" and _is_ours(found):
         reporter.note(f"nothing was named: --lock {found}")
         return argparse.Namespace(**{**vars(options), "lock": found})
     reporter.note(f"nothing was named: -r {found}")

@@ -41,7 +41,7 @@ def read_uv_lock(path: Path, chosen: Chosen) -> Input:
     text, root = read_document(path)
     packages = root.tables("package")
     numbers = header_lines(text, "package", len(packages))
-    extras, groups = _choices(packages)
+    extras, groups = _choices(root, packages)
     python = None
     if "requires-python" in root:
         versions = root.text("requires-python")
@@ -69,10 +69,10 @@ def read_uv_lock(path: Path, chosen: Chosen) -> Input:
     )
 
 
-def _choices(packages: list[Table]) -> tuple[frozenset[NormalizedName], frozenset[NormalizedName]]:
-    """Return the names of the extras and of the groups of the project itself."""
+def _choices(root: Table, packages: list[Table]) -> tuple[frozenset[NormalizedName], frozenset[NormalizedName]]:
+    """Return the names of the extras and of the groups of the project itself, or of a workspace without one."""
     extras: set[str] = set()
-    groups: set[str] = set()
+    groups = {*root.table("manifest").table("dependency-groups").fields}
     for package in packages:
         source = package.table("source")
         if "." in (source.fields.get("virtual"), source.fields.get("editable"), source.fields.get("directory")):
