@@ -9,5 +9,5 @@
 
 In reading order: ``listings``, ``kinds``, ``found_inputs``; ``documents``, ``locked_packages`` and ``python_versions``,
 which the readers share; ``pyproject``, ``poetry_projects``; ``pylocks``, ``uv_locks``, ``poetry_locks``, ``pdm_locks``,
-``pipfile_locks``; ``conda/``; ``other_locks``, which holds the result to what the locks list.
+``pipfile_locks``, ``lock_age``; ``conda/``; ``other_locks``, which holds the result to what the locks list.
 """

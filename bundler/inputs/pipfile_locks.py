@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from bundler.inputs.documents import Table, line_of, read_document
 from bundler.inputs.listings import Input, Line, Listing
+from bundler.inputs.lock_age import warn_of_pipenv
 from bundler.inputs.locked_packages import LockedPackage, both, git_place, parse_marker, path_place, plain
 from bundler.inputs.python_versions import WantedPython
 from bundler.runtime.errors import UsageError
@@ -57,6 +58,7 @@ def read_pipfile_lock(path: Path, chosen: Chosen) -> Input:
                 unlocked.append(name)
             lines.setdefault(f"{line.text} ; {line.marker}", line)
     warnings = [f"has no version of {', '.join(unlocked)}: the newest is taken"] if unlocked else []
+    warnings += warn_of_pipenv(path.with_name("Pipfile"), meta.table("hash").text("sha256"))
     return Input(
         path=path,
         requirements=Listing(path=path, lines=tuple(lines.values())),

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from packaging.markers import Marker
@@ -15,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 from bundler.inputs.documents import Table, header_lines, line_of, read_document
 from bundler.inputs.listings import Chosen, Input, Line, Listing
+from bundler.inputs.lock_age import warn_of_poetry
 from bundler.inputs.locked_packages import LockedPackage, both, git_place, parse_marker, path_place, plain
 from bundler.inputs.poetry_versions import python_marker, specifiers
 from bundler.inputs.pyproject import parse_pyproject
@@ -56,6 +58,7 @@ def read_poetry_lock(path: Path, chosen: Chosen) -> Input:
         lines.append(_locked(package, old_hashes, number, at, path.parent, both(marker, python_marker(python, at))))
     locked = Listing(path=path, lines=tuple(lines))
     names = frozenset(map(canonicalize_name, root.table("extras").fields))
+    warnings = warn_of_poetry(path.parent / "pyproject.toml", metadata.text("content-hash"))
     if says_groups or not packages:
         return Input(
             path=path,
@@ -65,8 +68,9 @@ def read_poetry_lock(path: Path, chosen: Chosen) -> Input:
             chosen=Chosen(extras=chosen.extras & names),
             extras=names,
             groups=frozenset(groups - {_MAIN}),
+            warnings=warnings,
         )
-    return under_constraints(path, locked, chosen)
+    return replace(under_constraints(path, locked, chosen), warnings=warnings)
 
 
 def under_constraints(path: Path, locked: Listing, chosen: Chosen) -> Input:
