@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.azureml.settings import deployment_of, keep_in_upload, settings_text
-from bundler.cli.conda_requirements import without_conda_files
 from bundler.cli.environment_inputs import with_environment
+from bundler.cli.input_files import requirement_files_of
 from bundler.cli.lock import lock_asked
 from bundler.cli.options import (
     add_baseline,
@@ -127,13 +127,13 @@ def run(options: argparse.Namespace) -> int:
     made: Bundle | Wheelhouse
     with (
         progress(quiet=options.quiet or options.json) as reporter,
-        without_conda_files(options, reporter) as asked,
+        requirement_files_of(options, reporter) as asked,
         _layer_cache(options) as layer_cache,
     ):
         asked = with_environment(asked, reporter)  # noqa: PLW2901 - the same, and more
         settings = replace(create_options(asked), layer_cache=layer_cache)
-        if options.lock:
-            locked = Lock.from_toml(read_text(options.lock), options.lock, settings.target).without(options.drop)
+        if asked.lock:
+            locked = Lock.from_toml(read_text(asked.lock), asked.lock, settings.target).without(options.drop)
         else:
             locked = lock_asked(asked, settings, reporter)
         if form == "wheelhouse":

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.cli.conda_requirements import without_conda_files
 from bundler.cli.environment_inputs import lock_environment, with_environment
+from bundler.cli.input_files import requirement_files_of
 from bundler.cli.options import (
     add_baseline,
     add_build,
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    with progress(quiet=options.quiet) as reporter, without_conda_files(options, reporter) as asked:
+    with progress(quiet=options.quiet) as reporter, requirement_files_of(options, reporter) as asked:
         asked = with_environment(asked, reporter)  # noqa: PLW2901 - the same, and more
         settings = create_options(asked)
         locked = lock_asked(asked, settings, reporter)
@@ -81,7 +81,10 @@ def lock_asked(asked: argparse.Namespace, options: Options, reporter: Reporter) 
     for note in baseline.notes if baseline else ():
         reporter.note(note)
     try:
-        return lock(
+        if asked.other_locks.inputs:
+            for warning in asked.other_locks.warnings(options.indexes()):
+                reporter.warning(warning)
+        locked = lock(
             asked.requirements,
             requirement_files=asked.requirement,
             constraint_files=asked.constraint,
@@ -92,8 +95,11 @@ def lock_asked(asked: argparse.Namespace, options: Options, reporter: Reporter) 
             image=bundled_baseline(options.target) if baseline is None else None,
             drop=asked.drop,
         )
+        if warning := asked.other_locks.check(locked):
+            reporter.warning(warning)
     except ResolutionError as error:
         if (asked.target, asked.python, asked.platform) == (None, None, None):
             said = f"nobody has named the target, so it is {DEFAULT_TARGET}: --target or --python name another"
             error.hint = f"{error.hint}; {said}" if error.hint else said
         raise
+    return locked

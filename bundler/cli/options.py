@@ -41,10 +41,16 @@ def add_requirements(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=Path,
-        help="a requirements file, or conda's environment.yml",
+        help="a requirements file, a pyproject.toml, a lock of another tool, or conda's environment.yml",
     )
     parser.add_argument(
         "-c", "--constraint", metavar="FILE", action="append", default=[], type=Path, help="a constraints file"
+    )
+    parser.add_argument(
+        "--extra", metavar="NAME", action="append", default=[], help="an extra of the project or lock that -r names"
+    )
+    parser.add_argument(
+        "--group", metavar="NAME", action="append", default=[], help="a dependency group of it, such as dev"
     )
     parser.add_argument("--pre", action="store_true", help="take pre-releases too")
     parser.add_argument(

@@ -2,11 +2,10 @@
 
 * uv decides; what it answers is validated, narrowed to the target, and held to the hashes that the user demands.
 * Over an image with packages of its own, ``baseline_constraints`` asks until the result does not break the image.
-* Over the image of a preset, ``image_overlaps`` tells what it has already and what its server would refuse.
-* conda's environment files become requirements files first.
 
-In reading order: ``resolver``, ``requirement_files``, ``uv_command``, ``resolver_errors``, ``baseline_constraints``,
-``baseline_requirements``, ``image_overlaps``, ``dropped_requirements``; what an image has is in ``baseline/``.
-Projects in requirement files: ``expansion``, ``project_lines``; sources and uv: ``sources``, ``uv_query``,
-``no_build_python``. Conda's files are read in ``conda/``.
+In reading order: ``resolver``; what is asked: ``requirement_text``, ``requirement_files``, ``expansion``,
+``project_lines``, ``requirement_lines``; uv: ``uv_command``, ``uv_query``, ``no_build_python``, ``unsolved``; the
+answer: ``sources``, ``exact_target``, ``preferring_wheels``; errors: ``diagnosis``, ``wheel_versions``,
+``resolver_errors``; images: ``baseline_constraints``, ``baseline_requirements``, ``image_overlaps``, ``baseline/``;
+``dropped_requirements``.
 """

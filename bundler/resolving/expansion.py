@@ -23,10 +23,11 @@ from bundler.fetching.index_options import redacted
 from bundler.fetching.range_requests import get
 from bundler.pins import COMMIT
 from bundler.resolving.project_lines import elsewhere, parse_project_line
+from bundler.resolving.requirement_lines import demanded_hashes, without_options
 from bundler.runtime.errors import ContentError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from bundler.building.builder import Builder
     from bundler.building.built_wheels import Built
@@ -86,27 +87,36 @@ class Expansion:
             if reason:
                 self.left_out.setdefault(reason, []).append(name[0])
                 return None
-        if meant := elsewhere(line.text, line.base):
+        text = without_options(line.text)
+        if meant := elsewhere(text, line.base):
             self.read_as_names.append(line.text.partition("@")[0].strip())
             return replace(line, text=meant)
-        project = parse_project_line(line.text, line.base)
+        project = parse_project_line(text, line.base)
         if project is None or self.builder is None:
             return line
-        built = self.builder.build_project(self._opened(project, self.builder, line.where))
+        hashes = demanded_hashes(line.text, line.where)
+        built = self.builder.build_project(self._opened(project, self.builder, line.where, hashes))
         if project.editable:
             self.editable.append(str(built.pin.name))
         text = self._requirement(project, self.builder.wheel(built.pin), built, line.where)
-        is_fixed = project.revision is not None and COMMIT.fullmatch(project.revision) is not None
-        return replace(line, text=text, is_fixed=is_fixed)
+        is_commit = project.revision is not None and COMMIT.fullmatch(project.revision) is not None
+        return replace(line, text=text, is_fixed=is_commit or bool(hashes))
 
-    def _opened(self, project: ProjectLine, builder: Builder, where: str) -> Project:
+    def _opened(self, project: ProjectLine, builder: Builder, where: str, sha256: Collection[str]) -> Project:
+        """Open *project*, whose archive has one of the hashes *sha256*, if there are any."""
+        if project.kind in ("directory", "git") and sha256:
+            what = f"has a hash, and a {project.kind} has none to compare it with"
+            raise ContentError(where, what, got=", ".join(sha256), hint="remove the --hash", rule="A1")
         if project.kind == "directory":
             return builder.open_directory(Path(project.place))
-        if project.kind == "archive":
-            return archive_project(Path(project.place))
         if project.kind == "git":
             return builder.open_repository(project.place, project.revision, project.subdirectory)
-        return self._fetched(project, builder, where)
+        is_local = project.kind == "archive"
+        found = archive_project(Path(project.place)) if is_local else self._fetched(project, builder, where)
+        if sha256 and found.source.sha256 not in sha256:
+            want = " or ".join(sha256)
+            raise ContentError(where, "is not what the line says", got=found.source.sha256, want=want, rule="A1")
+        return found
 
     def _fetched(self, project: ProjectLine, builder: Builder, where: str) -> Project:
         """Fetch the archive at a URL; its hash is that of the line, if there is one, or what it is today."""

@@ -2,6 +2,8 @@
 
 * ``-r`` and ``-c`` are followed, relative to the file that has them; a file may not include itself.
 * An option holds for everything that is resolved, not only for its file: that is how pip reads it, too.
+* ``--no-require-hashes``, which pip does not know, is for the files that are written in place of another tool's lock:
+  the hashes in that file count for their lines, and demand nothing of others.
 * Options that change nothing here, such as ``--use-feature``, are ``ignored``, and the user hears of them. One that pip
   does not know is refused.
 """
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from bundler.fetching.index_options import IndexOptions
 
+NO_REQUIRE_HASHES = "--no-require-hashes"
 _INCLUDE = re.compile(r"(?P<option>-r|--requirement|-c|--constraint)(?:\s*=?\s*)(?P<path>.+)")
 _EDITABLE = re.compile(r"(-e|--editable)\b")
 _LINE_OPTION = re.compile(r"\s(--(?!hash\b)[a-z][a-z-]*)")
@@ -48,13 +51,14 @@ _IGNORED = {
 class Line:
     """A line that asks for something: its *text*, ``file:line``, and what paths in it are relative to.
 
-    It *is_fixed* if it stood for a commit: for what can be no other.
+    It *is_fixed* if it stood for a commit: for what can be no other. A hash in it *demands_hashes* of all lines.
     """
 
     where: str
     text: str
     base: Path = Path()
     is_fixed: bool = False
+    demands_hashes: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,8 +130,12 @@ class _Reader:
         if resolved in parents:
             names = " → ".join(parent.name for parent in (*parents, resolved))
             raise UsageError(path, "includes itself", got=names, hint="remove one of the -r or -c lines")
-        for number, text in read_lines(path, self._environ):
+        found = read_lines(path, self._environ)
+        demands_hashes = all(text != NO_REQUIRE_HASHES for _, text in found)
+        for number, text in found:
             where = f"{path.name}:{number}"
+            if text == NO_REQUIRE_HASHES:
+                continue
             if include := _INCLUDE.fullmatch(text):
                 into = self.constraints if include["option"] in ("-c", "--constraint") else lines
                 self.read(path.parent / unquote_path(include["path"], where), (*parents, resolved), into)
@@ -135,7 +143,7 @@ class _Reader:
                 self._option(text, where, path.parent)
             else:
                 self.options.ignored |= dict.fromkeys(_LINE_OPTION.findall(text))
-                lines.append(Line(where=where, text=text, base=path.parent))
+                lines.append(Line(where=where, text=text, base=path.parent, demands_hashes=demands_hashes))
 
     def _option(self, text: str, where: str, base: Path) -> None:
         found = _parse_options(text, where)

@@ -139,7 +139,7 @@ def parse_line(line: Line) -> RequirementLine:
     if line.text.startswith("-") or "\n" in line.text or "\r" in line.text:
         _check_editable(line)
         raise UsageError(where, "is not one requirement", got=redacted_text(line.text))
-    requirement = _OPTION.sub("", line.text).strip()
+    requirement = without_options(line.text)
     named = _NAMED_URL.match(requirement)
     place = named["place"] if named else requirement.partition(" ")[0]
     if named or "/" in place or place.endswith((".whl", *_ARCHIVES)) or place.startswith("."):
@@ -149,7 +149,7 @@ def parse_line(line: Line) -> RequirementLine:
     else:
         parsed = _parse(requirement, where)
         name = canonicalize_name(parsed.name)
-    hashes = _hashes(line.text, where)
+    hashes = demanded_hashes(line.text, where)
     in_url = _IN_URL.search(requirement)
     return RequirementLine(
         where=where,
@@ -158,7 +158,7 @@ def parse_line(line: Line) -> RequirementLine:
         parsed=parsed,
         sha256=hashes | {in_url[1]} if in_url else hashes,
         is_fixed=line.is_fixed,
-        demands_hashes=bool(hashes),
+        demands_hashes=bool(hashes) and line.demands_hashes,
     )
 
 
@@ -187,7 +187,13 @@ def _parse(requirement: str, where: str) -> Requirement:
     return parsed
 
 
-def _hashes(line: str, where: str) -> frozenset[str]:
+def without_options(line: str) -> str:
+    """Return *line* without ``--hash`` and what else pip takes behind a requirement."""
+    return _OPTION.sub("", line).strip()
+
+
+def demanded_hashes(line: str, where: str) -> frozenset[str]:
+    """Return the sha256 of the files that *line* accepts; raise ``ContentError`` if it lists other hashes only."""
     hashes = _HASH.findall(line)
     strong = {text.removeprefix("sha256:") for text in hashes if text.startswith("sha256:")}
     if hashes and not (strong and all(_SHA256.fullmatch(text) for text in strong)):

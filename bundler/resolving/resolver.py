@@ -86,7 +86,7 @@ def resolve(
             raise UsageError("requirements", "nothing was asked for", hint="name a requirement, or a file with -r FILE")
         demands = HashDemands.of((*lines, *constraints), options.require_hashes, target)
         reporter.resolving(len(requirements) + len(requirement_files))
-        sources = None if builder is None else Sources(builder)
+        sources = None if builder is None else Sources(builder, demands.enforced)
         query = SourcesQuery(
             requirements=tuple(line.text for line in lines),
             constraints=tuple(line.text for line in constraints),

@@ -24,7 +24,7 @@ from bundler.resolving.uv_query import Metadata, Query, compile_once
 from bundler.runtime.errors import ContentError, TargetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from packaging.pylock import Package, Pylock
     from packaging.utils import NormalizedName
@@ -35,11 +35,15 @@ if TYPE_CHECKING:
 
 
 class Sources:
-    """What is known of sources, and *builder*, which makes wheels of them."""
+    """What is known of sources, and *builder*, which makes wheels of them.
 
-    def __init__(self, builder: Builder) -> None:
+    *enforced* refuses a package whose files are not those that a user demands: none of that is built.
+    """
+
+    def __init__(self, builder: Builder, enforced: Callable[[Package], Package]) -> None:
         self.known: dict[tuple[NormalizedName, str], Metadata] = {}
         self._builder = builder
+        self._enforced = enforced
         self._built: dict[str, Built] = {}
         self._failed: dict[str, BundleError] = {}
         self.passed_over: dict[tuple[NormalizedName, str], str] = {}
@@ -100,7 +104,7 @@ class Sources:
         )
 
     def _build(self, package: Package) -> Built:
-        source = _source_of(package)
+        source = _source_of(self._enforced(package))
         if source.sha256 not in self._built:
             self._built[source.sha256] = self._builder.build(source)
         return self._built[source.sha256]

@@ -11,6 +11,7 @@ from pathlib import Path
 import zstandard
 from support.commands import REQUIREMENTS
 from support.image_factory import make_image
+from support.lock_factory import Locked, pdm_lock, pipfile_lock, poetry_lock, pylock, pyproject
 from support.small_zips import ACCEPTED, REFUSED
 from support.wheel_factory import Part, record_line, zip_of
 
@@ -157,6 +158,28 @@ def installed() -> list[bytes]:
         SEPARATOR.join([metadata, record, archive % (b"0" * 64), wheel]),
         SEPARATOR.join([metadata, b"", b'{"url": "file:///home/me/x", "dir_info": {"editable": true}}', wheel]),
     ]
+
+
+def projects() -> list[bytes]:
+    """Return the names of projects' files and of other tools' locks, each with a text."""
+    hashes = ["sha256:" + "ab" * 32]
+    wheel = Path("demo-1.0-py3-none-any.whl")
+    packages = [Locked("demo", "1.0", [wheel], ("main", "dev"), "python_version < '3.8'", hashes=hashes)]
+    source = '[package.source]\ntype = "git"\nurl = "git@host:a/b"\nresolved_reference = "%s"\n' % ("ab" * 20)
+    poetry = '[tool.poetry.dependencies]\npython = "^3.7"\na = "~1.2"\n'
+    poetry += 'b = [{git = "https://x.test/b", python = "<3.8"}]\n'
+    dependencies, groups = ["a[b]>=1; python_version < '3.8'"], {"dev": ["c @ https://c"]}
+    texts = [
+        ("pyproject.toml", pyproject(dependencies=dependencies, groups=groups)),
+        ("pyproject.toml", poetry),
+        ("poetry.lock", poetry_lock(packages)),
+        ("poetry.lock", poetry_lock(packages).replace("[metadata]", f"{source}[metadata]")),
+        ("poetry.lock", poetry_lock(packages, version="1.1")),
+        ("pdm.lock", pdm_lock(packages)),
+        ("Pipfile.lock", pipfile_lock(packages)),
+        ("pylock.toml", pylock(packages)),
+    ]
+    return [name.encode() + SEPARATOR + text.encode() for name, text in texts]
 
 
 def frames() -> list[bytes]:

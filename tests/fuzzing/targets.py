@@ -45,13 +45,16 @@ from bundler.archives.tar_writer import END, FrameWriter, tar_header
 from bundler.archives.zip_reader import Archive
 from bundler.cli.option_keys import REFUSED, keys_of_commands
 from bundler.configuring.configurations import read
+from bundler.inputs.conda.environment_files import parse_conda_file
 from bundler.inputs.environments import read_environment
 from bundler.inputs.installed_files import compare_all, foreign_files
 from bundler.inputs.installed_requirements import requirement_lines, take
+from bundler.inputs.kinds import read_input
+from bundler.inputs.listings import Chosen
 from bundler.locks import Lock
-from bundler.resolving.conda.environment_files import parse_conda_file
 from bundler.resolving.requirement_files import Line
-from bundler.resolving.requirement_lines import parse_line
+from bundler.resolving.requirement_lines import parse_line, without_options
+from bundler.resolving.requirement_text import logical_lines
 from bundler.runtime.carriers import Member, open_carrier
 from bundler.runtime.documents import Config, Descriptor, Manifest, digest_of, is_tree_path, parse_json, to_json
 from bundler.runtime.errors import TrustError
@@ -77,6 +80,8 @@ if TYPE_CHECKING:
 PY37 = PRESETS["azureml-py37"]
 SEPARATOR = seeds.SEPARATOR
 SCRATCH = "BUNDLER_FUZZ_SCRATCH"
+# Without uv.lock, which uv reads.
+PROJECT_FILES = ("pyproject.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml")
 
 
 class Target_(NamedTuple):  # noqa: N801 - not the target of a bundle
@@ -312,7 +317,7 @@ def fuzz_conda(data: bytes) -> bool:
         file = parse_conda_file(data.decode("utf-8", "replace"), Path("/project/environment.yml"))
     if refused:
         return False
-    written = file.requirements().splitlines()
+    written = file.listing(Path("environment.yml")).text().splitlines()
     assert [line for line in written if line] == [line for _, line in file.lines]
     assert all(number <= at for (number, _), at in zip(file.lines, _numbers(written), strict=True))
     for mapped in file.mapped:
@@ -320,6 +325,31 @@ def fuzz_conda(data: bytes) -> bool:
     with refusals():
         _ = file.python and file.python.find_target()
     return True
+
+
+def fuzz_project(data: bytes) -> bool:
+    """A project's file or another tool's lock: each line is one requirement, which names what it is of."""
+    name, _, text = data.partition(SEPARATOR)
+    if name.decode("utf-8", "replace") not in PROJECT_FILES:
+        return False
+    directory = scratch() / "project"
+    directory.mkdir(exist_ok=True)
+    (directory / "pyproject.toml").write_text('[project]\nname = "x"\ndependencies = ["demo"]\n')
+    path = directory / name.decode()
+    path.write_bytes(text)
+    with refusals() as refused:
+        found = read_input(path, Chosen.of(["net"], ["dev"]))
+    if refused:
+        return False
+    with refusals() as refused:
+        found = found.for_target(PY37)
+        _ = found.python and found.python.find_target()
+    for listing in filter(None, (found.requirements, found.constraints)) if not refused else ():
+        expected = sorted(listing.lines, key=lambda line: line.number)
+        for line, (_, said) in zip(expected, logical_lines(listing.text(), {}), strict=True):
+            requirement = Requirement(without_options(said))
+            assert line.name in (None, canonicalize_name(requirement.name)), (line, said)
+    return not refused
 
 
 def _numbers(lines: list[str]) -> list[int]:
@@ -454,6 +484,7 @@ TARGETS = {
     "target": Target_(_document(lambda data: Target.from_json(parse_json(data, "t"))), seeds.targets),
     "lock": Target_(fuzz_lock, seeds.locks, (b"[[packages]]\n", b"wheels = ", b"hashes = ", b"marker = ", b"size = ")),
     "configuration": Target_(fuzz_configuration, seeds.configurations, (b"\n[bundles.", b" = [", b"=", b"\n", b'"')),
+    "project": Target_(fuzz_project, seeds.projects, (b"name = ", b"[[package]]", b"--hash=", b"\\n", b" @ ", b"||")),
     "conda": Target_(fuzz_conda, seeds.conda_files, (b"\n- ", b"- pip:\n", b"::", b"=", b">=", b".*", b"&a ", b"*a")),
     "installed": Target_(fuzz_installed, seeds.installed, (SEPARATOR, b"sha256=", b"../", b'{"url": "', b"vcs_info")),
     "frame": Target_(fuzz_frame, seeds.frames, (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18")),

@@ -104,6 +104,27 @@ def test_a_source_distribution_by_path_is_built(ask, tmp_path):
     assert pins(ask(text="./app-1.0.tar.gz\n")) == ["app 1.0", "helper 1.0"]
 
 
+@pytest.mark.parametrize("line", ["./lib-2.0.tar.gz", "lib @ file://BASE/lib-2.0.tar.gz"])
+def test_a1_the_hash_behind_a_source_distribution_is_compared(line, ask, tmp_path):
+    digest = hashlib.sha256(make_sdist(tmp_path, "lib", "2.0", {"lib.py": ""}).read_bytes()).hexdigest()
+    line = line.replace("BASE", str(tmp_path))
+    assert pins(ask(text=f"{line} --hash=sha256:{digest}\n")) == ["lib 2.0"]
+    with pytest.raises(ContentError, match="is not what the line says") as caught:
+        ask(text=f"{line} --hash=sha256:{'0' * 64}\n")
+    assert (caught.value.where, caught.value.rule) == ("requirements.txt:1", "A1")
+
+
+def test_a1_a_hash_behind_a_directory_cannot_be_compared(ask, project):
+    with pytest.raises(ContentError, match="has a hash, and a directory has none to compare it with"):
+        ask(text=f"./proj --hash=sha256:{'0' * 64}\n")
+
+
+def test_a_line_with_more_hashes_than_a_path_has_letters_is_no_path(ask, shelf):
+    (wheel,) = shelf.glob("helper-*.whl")
+    hashes = [hashlib.sha256(wheel.read_bytes()).hexdigest(), *(f"{number:064x}" for number in range(80))]
+    assert pins(ask(text="helper " + " ".join(f"--hash=sha256:{text}" for text in hashes) + "\n")) == ["helper 1.0"]
+
+
 def test_one_by_url_is_fetched_and_its_hash_is_compared(ask, tmp_path):
     data = make_sdist(tmp_path, "app", "1.0", {"app.py": ""}).read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()

@@ -1,8 +1,8 @@
-"""The Python of a conda environment file → the target that has it.
+"""The Python that a file asks for → the target that has it.
 
 * A complete version is taken as it is, on the preset of its minor version; an incomplete one gets the preset's patch.
 * A range gets the oldest preset that it admits, because the default target is the oldest.
-* A target that somebody has named stays, if it has the same minor version.
+* A target that somebody has named stays, if it is admitted; of a complete version, if it has the same minor version.
 """
 
 from __future__ import annotations
@@ -11,34 +11,35 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.specifiers import SpecifierSet
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from bundler.runtime.errors import UsageError
 from bundler.targets import MINORS, PRESETS
 
 if TYPE_CHECKING:
-    from bundler.resolving.conda.match_specs import MatchSpec
     from bundler.runtime.targets import Target
 
 _COMPLETE = re.compile(r"==(?P<version>(?P<minor>3\.[0-9]+)\.[0-9]+)(?:\.\*)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CondaPython:
-    """The versions of Python that a conda environment file admits; *text* is its own word for them."""
+class WantedPython:
+    """The versions of Python that a file admits; *text* is its own word for them."""
 
     where: str
     text: str
     versions: SpecifierSet
 
     @classmethod
-    def of(cls, spec: MatchSpec) -> CondaPython:
-        """Return what *spec*, which is for ``python``, admits. ``python==3.7`` means any 3.7, whatever conda thinks."""
-        versions = spec.versions()
+    def of(cls, versions: str, *, text: str, where: str) -> WantedPython:
+        """Return what *versions* admits, which *text* says at *where*; ``==3.7`` means any 3.7."""
         if re.fullmatch(r"==[0-9]+(?:\.[0-9]+)?", versions, re.ASCII):
             versions += ".*"
-        return cls(where=spec.where, text=spec.text, versions=SpecifierSet(versions))
+        try:
+            return cls(where=where, text=text, versions=SpecifierSet(versions))
+        except InvalidSpecifier:
+            raise UsageError(where, "names no versions of Python", got=text, want=">=3.8 or the like") from None
 
     def find_target(self) -> tuple[str | None, str | None]:
         """Return the names of a preset and of a complete version, as ``targets.find_target`` takes them.
@@ -61,7 +62,7 @@ class CondaPython:
         )
 
     def check(self, target: Target, named_by: str) -> None:
-        """Raise ``UsageError`` if *target*, which *named_by* has named, has another minor version than is admitted."""
+        """Raise ``UsageError`` if *target*, which *named_by* has named, has a version that is not admitted."""
         complete = _COMPLETE.fullmatch(str(self.versions))
         versions = SpecifierSet(f"=={complete['minor']}.*") if complete else self.versions
         if Version(target.python) not in versions:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from support.commands import REQUIREMENTS, bundle
 
-from bundler.resolving.conda.environment_files import is_conda_file, parse_conda_file, read_conda_file
-from bundler.resolving.conda.match_specs import MatchSpec
-from bundler.resolving.conda.package_names import LEFT_OUT, PATTERNS, PYPI_NAMES
+from bundler.inputs.conda.environment_files import is_conda_file, parse_conda_file, read_conda_file
+from bundler.inputs.conda.match_specs import MatchSpec
+from bundler.inputs.conda.package_names import LEFT_OUT, PATTERNS, PYPI_NAMES
 from bundler.resolving.requirement_files import read_requirement_files
 from bundler.resolving.requirement_lines import parse_lines
 from bundler.runtime.errors import UsageError
@@ -222,7 +222,7 @@ def test_pip_lines_are_requirement_lines_in_their_own_place(tmp_path):
     file = parse_conda_file(text, path)
     written = tmp_path / "elsewhere" / path.name
     written.parent.mkdir()
-    written.write_text(file.requirements())
+    written.write_text(file.listing(PATH).text())
     lines = parse_lines(read_requirement_files([written], environ={}).lines)
     assert [(line.where, line.name) for line in lines] == [
         ("environment.yml:2", "pandas"),
@@ -234,7 +234,7 @@ def test_pip_lines_are_requirement_lines_in_their_own_place(tmp_path):
 
 def test_several_in_one_line_follow_each_other():
     file = parse("pip: [six, attrs]", "scipy")
-    assert file.requirements() == "\nsix\nattrs\nscipy\n"
+    assert file.listing(PATH).text() == "\nsix\nattrs\nscipy\n"
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_files_as_people_have_them_are_read_and_every_package_is_accounted_for(p
 
 def _rows(section):
     page = (Path(__file__).parents[3] / "docs" / "requirements.md").read_text()
-    text = page.split(f"\n## {section}\n", 1)[1].split("\n## ", 1)[0]
+    text = page.split(f"\n### {section}\n", 1)[1].split("\n### ", 1)[0]
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in row] for row in rows]
 

@@ -18,13 +18,18 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundler.resolving.conda.match_specs import MatchSpec
-from bundler.resolving.conda.package_names import LONGER_VERSIONS, pypi_name, reason_to_leave_out
-from bundler.resolving.conda.python_versions import CondaPython
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from bundler.inputs.conda.match_specs import MatchSpec
+from bundler.inputs.conda.package_names import LONGER_VERSIONS, pypi_name, reason_to_leave_out
+from bundler.inputs.listings import Input, Line, Listing
+from bundler.inputs.python_versions import WantedPython
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.small_files import read_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from yaml import Node
@@ -65,23 +70,15 @@ class LeftOut:
 class CondaFile:
     """What a conda environment file says. *lines* are requirement lines, each with the number of its line."""
 
-    python: CondaPython | None
+    python: WantedPython | None
     lines: tuple[tuple[int, str], ...]
     mapped: tuple[Mapped, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
 
-    def requirements(self) -> str:
-        """Return the text of a requirements file, with each requirement in the line that it has here, if that is free.
-
-        The next line is taken where ``[a, b]`` puts several into one.
-        """
-        text, at = [], 1
-        for number, line in self.lines:
-            text.append("\n" * (number - at))
-            text.append(f"{line}\n")
-            at = max(number, at) + 1
-        return "".join(text)
+    def listing(self, path: Path) -> Listing:
+        """Return the lines, which stand in the file at *path*."""
+        return Listing(path=path, lines=tuple(Line(number=number, text=text) for number, text in self.lines))
 
 
 def is_conda_file(path: Path) -> bool:
@@ -93,6 +90,41 @@ def is_conda_file(path: Path) -> bool:
         return path.is_file() and _DEPENDENCIES.search(path.read_bytes()[:_LARGEST]) is not None
     except OSError:
         return False
+
+
+def read_conda_input(path: Path) -> Input:
+    """Return what the conda environment file at *path* asks for, and what has become of each of its packages."""
+    file = read_conda_file(path)
+    hints = {}
+    for item in file.mapped:
+        if not item.by_table:
+            name = canonicalize_name(Requirement(item.requirement).name)
+            said = f"{item.spec} is a conda package of {path}"
+            hints[name] = f"{said}: remove it there if it is no Python package of this name"
+    return Input(
+        path=path,
+        requirements=file.listing(path),
+        python=file.python,
+        hints=hints,
+        notes=tuple(_decisions(file)),
+        warnings=file.notes,
+    )
+
+
+def _decisions(file: CondaFile) -> Iterator[str]:
+    """Yield what has become of the packages of *file*."""
+    renamed = [f"{item.spec} → {item.requirement}" for item in file.mapped if item.by_table]
+    same = [item.requirement for item in file.mapped if not item.by_table]
+    mapped = [", ".join(renamed)] if renamed else []
+    mapped += [f"by their own names: {', '.join(same)}"] if same else []
+    if mapped:
+        yield f"taken from PyPI: {'; '.join(mapped)}"
+    reasons = dict.fromkeys(item.reason for item in file.left_out)
+    left_out = [
+        f"{', '.join(item.name for item in file.left_out if item.reason == reason)} ({reason})" for reason in reasons
+    ]
+    if left_out:
+        yield f"left out: {'; '.join(left_out)}"
 
 
 def read_conda_file(path: Path) -> CondaFile:
@@ -218,7 +250,7 @@ class _Reader:
 
     def __init__(self, document: _Document) -> None:
         self._document = document
-        self.python: CondaPython | None = None
+        self.python: WantedPython | None = None
         self.lines: list[tuple[int, str]] = []
         self.mapped: list[Mapped] = []
         self.left_out: list[LeftOut] = []
@@ -245,7 +277,7 @@ class _Reader:
             if self.python is not None:
                 got = f"{self.python.text}, {spec.text}"
                 raise UsageError(spec.where, "names python a second time", got=got, want="one version")
-            self.python = CondaPython.of(spec)
+            self.python = WantedPython.of(spec.versions(), text=spec.text, where=spec.where)
         elif (reason := reason_to_leave_out(spec.name)) is not None:
             self.left_out.append(LeftOut(name=spec.name, reason=reason))
         else:

@@ -1,6 +1,0 @@
-"""A conda environment file → a requirements file for PyPI, and a target. Enter by ``environment_files.CondaFile``.
-
-* Nothing of conda's channels is used, and nothing is mapped or left out without a word.
-
-In reading order: ``environment_files``, ``match_specs``, ``package_names``, ``python_versions``.
-"""
