@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from bundler.cli.options import baseline_of
 from bundler.create import lock
-from bundler.inputs.chosen_wheels import difference
-from bundler.inputs.environments import read_environment, some
-from bundler.inputs.installed_files import compare_all, foreign_files
-from bundler.inputs.installed_requirements import requirement_lines, take
-from bundler.inputs.packed_distributions import check_packable, pack
+from bundler.inputs.installed.chosen_wheels import difference
+from bundler.inputs.installed.environments import read_environment, some
+from bundler.inputs.installed.installed_files import compare_all, foreign_files
+from bundler.inputs.installed.installed_requirements import requirement_lines, take
+from bundler.inputs.installed.packed_distributions import check_packable, pack
 from bundler.locks import Lock
 from bundler.resolving.resolver_errors import ResolutionError
 from bundler.runtime.errors import BundleError, UsageError, printable
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bundler.create import Options
-    from bundler.inputs.environments import Environment
-    from bundler.inputs.installed_requirements import Taken
+    from bundler.inputs.installed.environments import Environment
+    from bundler.inputs.installed.installed_requirements import Taken
     from bundler.reporters import Reporter
 
 _SHOWN = 10
@@ -72,9 +72,9 @@ def lock_environment(asked: argparse.Namespace, options: Options, reporter: Repo
     taken = take(environment.projects, options.target)
     for note in environment.notes:
         _warn(reporter, note)
-    _report(environment, taken, reporter)
     if not taken.taken:
         raise UsageError(environment.root, "has nothing installed but what installs", hint="install there first")
+    _report(environment, taken, reporter)
     compared = compare_all(environment)
     foreign = foreign_files(environment, compared)
     of_taken = [each for each in compared if each.project in taken.taken]

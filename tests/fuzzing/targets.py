@@ -43,9 +43,9 @@ from bundler.archives.portable_paths import fault_of_name, folded
 from bundler.archives.tar_reader import read_tar
 from bundler.archives.tar_writer import END, FrameWriter, tar_header
 from bundler.archives.zip_reader import Archive
-from bundler.inputs.environments import read_environment
-from bundler.inputs.installed_files import compare_all, foreign_files
-from bundler.inputs.installed_requirements import requirement_lines, take
+from bundler.inputs.installed.environments import read_environment
+from bundler.inputs.installed.installed_files import compare_all, foreign_files
+from bundler.inputs.installed.installed_requirements import requirement_lines, take
 from bundler.locks import Lock
 from bundler.resolving.conda.environment_files import parse_conda_file
 from bundler.resolving.requirement_files import parse_line

@@ -75,6 +75,9 @@ def test_packages_of_the_host_that_it_sees_are_not_taken(lock, work):
     said = lock()
     assert "warning: myenv: sees the packages of the host's Python too (include-system-site-packages = true)" in said
     assert "virtualenv --clear myenv without --system-site-packages, and install again" in said
+    shutil.rmtree(work / "myenv" / SITE / "alpha-1.0.dist-info")
+    said = lock(code=2)
+    assert "error: myenv: has nothing installed\nhint: virtualenv --clear myenv without --system-site-packages" in said
 
 
 def test_an_environment_of_conda_is_named_with_what_conda_says_of_it(lock, work):
