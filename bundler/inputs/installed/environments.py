@@ -187,9 +187,11 @@ def _projects(path: Path, site: Path, names: Iterable[str]) -> dict[NormalizedNa
 
 
 def raise_all(path: Path, faults: list[ContentError]) -> None:
-    """Raise *faults*, if there are any: as they are, or as one error that names them all."""
+    """Raise *faults*, if there are any: as they are, or as one error that names them all, or the first of many."""
+    if len(faults) > MAX_FAULTS:
+        faults = [*faults[:MAX_FAULTS], ContentError(path, f"has {len(faults) - MAX_FAULTS} more faults")]
     if faults:
-        raise Faults(path, faults[:MAX_FAULTS]) if len(faults) > 1 else faults[0]
+        raise Faults(path, faults) if len(faults) > 1 else faults[0]
 
 
 def _editable(
