@@ -120,8 +120,7 @@ class Lock:
 
     def to_embedded_toml(self) -> str:
         """Return the copy that travels inside the bundle: of a place on this host, only the file name is left."""
-        locate = lambda pin: {"url": _bare(pin.url)} if pin.url else {"path": pin.filename}  # noqa: E731 - as above
-        return self._to_toml(locate, lambda path: path.name)
+        return self._to_toml(_location_for_all, lambda path: path.name)
 
     def _to_toml(self, locate: Callable[[Pin], dict[str, str]], name: Callable[[Path], str]) -> str:
         tool: dict[str, Any] = {"target": self.target.to_json()}
@@ -208,6 +207,10 @@ def _location(pin: Pin, relative_to: Path | None) -> dict[str, str]:
     if pin.url is not None:
         return {"url": urldefrag(without_credentials(pin.url)).url}
     return {"path": _relative(pin.path or Path(), relative_to)}
+
+
+def _location_for_all(pin: Pin) -> dict[str, str]:
+    return {"url": _bare(pin.url)} if pin.url else {"path": pin.filename}
 
 
 def _relative(path: Path, relative_to: Path | None) -> str:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from bundler.cli.options import baseline_of
 from bundler.create import lock
-from bundler.inputs.chosen_wheels import difference
-from bundler.inputs.environments import read_environment, some
-from bundler.inputs.installed_files import compare_all, foreign_files
-from bundler.inputs.installed_requirements import requirement_lines, take
-from bundler.inputs.packed_distributions import check_packable, pack
+from bundler.inputs.installed.chosen_wheels import difference
+from bundler.inputs.installed.environments import read_environment, some
+from bundler.inputs.installed.installed_files import compare_all, foreign_files
+from bundler.inputs.installed.installed_requirements import requirement_lines, take
+from bundler.inputs.installed.packed_distributions import check_packable, pack
 from bundler.locks import Lock
+from bundler.pins import Dropped
 from bundler.resolving.baseline.bundled_baselines import bundled_baseline
 from bundler.resolving.resolver_errors import ResolutionError
 from bundler.runtime.errors import BundleError, UsageError, printable
@@ -27,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bundler.create import Options
-    from bundler.inputs.environments import Environment
-    from bundler.inputs.installed_requirements import Taken
+    from bundler.inputs.installed.environments import Environment
+    from bundler.inputs.installed.installed_requirements import Taken
     from bundler.reporters import Reporter
 
 _SHOWN = 10
@@ -73,17 +76,21 @@ def lock_environment(asked: argparse.Namespace, options: Options, reporter: Repo
     taken = take(environment.projects, options.target)
     for note in environment.notes:
         _warn(reporter, note)
-    _report(environment, taken, reporter)
     if not taken.taken:
         raise UsageError(environment.root, "has nothing installed but what installs", hint="install there first")
+    _report(environment, taken, reporter)
     compared = compare_all(environment)
     foreign = foreign_files(environment, compared)
     of_taken = [each for each in compared if each.project in taken.taken]
     if asked.as_is:
-        check_packable(environment, list(taken.taken), of_taken, options.target)
+        drop = set(map(canonicalize_name, asked.drop))
+        kept = [project for project in taken.taken if project.name not in drop]
+        dropped = [Dropped(name=item.name, version=item.version) for item in taken.taken if item.name in drop]
+        check_packable(environment, kept, of_taken, options.target)
         _report_foreign(environment, foreign, "left out", reporter)
-        pins = [pack(each, environment, options.target, options.cache, reporter.warning) for each in of_taken]
-        return Lock(target=options.target, pins=tuple(pins)).without(asked.drop)
+        packable = [each for each in of_taken if each.project in kept]
+        pins = [pack(each, environment, options.target, options.cache, reporter.warning) for each in packable]
+        return Lock(target=options.target, pins=tuple(pins), dropped=tuple(dropped)).without(asked.drop)
     locked = _resolve(asked, environment, taken, options, reporter)
     pins_by_name = {pin.name: pin for pin in locked.pins}
     for each in of_taken:

@@ -1,7 +1,7 @@
 """What people have that is no requirements file → requirements and a target, or wheels.
 
 In: a project's file, another tool's lock, a conda file (enter by ``kinds.read_input``), or an environment in which
-packages are installed (``environments.read_environment``). Out: requirements for the resolver, each with the place it
+packages are installed (``installed/``). Out: requirements for the resolver, each with the place it
 stands at, the Python that is wanted, and what a user should hear; or the installed files, packed again as wheels.
 * A lock becomes exact versions with all the hashes that it lists, which the resolver enforces.
 * Nothing of a project or of an environment runs.
@@ -11,6 +11,5 @@ stands at, the Python that is wanted, and what a user should hear; or the instal
 In reading order: ``listings``, ``kinds``, ``found_inputs``; ``documents``, ``locked_packages`` and ``python_versions``,
 which the readers share; ``pyproject``, ``poetry_projects``; ``pylocks``, ``uv_locks``, ``poetry_locks``, ``pdm_locks``,
 ``pipfile_locks``, ``lock_age``; ``conda/``; ``other_locks``, which holds the result to what the locks list.
-Environments: ``installed_projects``, ``environments``, ``installed_files``, ``installed_requirements``,
-``packed_distributions``.
+Environments are in ``installed/``.
 """

@@ -348,8 +348,12 @@ def test_as_is_needs_an_environment(run):
     assert "--as-is: is about an environment" in failure(run("lock", "alpha", "--as-is"), 2)
 
 
-def test_a_package_may_be_dropped(run):
-    assert versions(run("lock", "--venv", "myenv", "--as-is", "--drop", "beta")) == {"alpha": "1.0"}
+def test_a_package_may_be_dropped_whatever_its_files_are(run, site):
+    (site / "beta.py").write_text("changed")
+    answer = run("lock", "--venv", "myenv", "--as-is", "--drop", "beta")
+    assert versions(answer) == {"alpha": "1.0"}
+    assert tomllib.loads(answer.out)["tool"]["bundler"]["dropped"] == [{"name": "beta", "version": "1.0"}]
+    assert "--drop: names what is not in the lock" in failure(run("lock", "--venv", "myenv", "--drop", "no"), 2)
 
 
 def test_what_the_image_has_may_be_left_to_it(run, work):

@@ -46,9 +46,9 @@ from bundler.archives.zip_reader import Archive
 from bundler.cli.option_keys import REFUSED, keys_of_commands
 from bundler.configuring.configurations import read
 from bundler.inputs.conda.environment_files import parse_conda_file
-from bundler.inputs.environments import read_environment
-from bundler.inputs.installed_files import compare_all, foreign_files
-from bundler.inputs.installed_requirements import requirement_lines, take
+from bundler.inputs.installed.environments import read_environment
+from bundler.inputs.installed.installed_files import compare_all, foreign_files
+from bundler.inputs.installed.installed_requirements import requirement_lines, take
 from bundler.inputs.kinds import read_input
 from bundler.inputs.listings import Chosen
 from bundler.locks import Lock

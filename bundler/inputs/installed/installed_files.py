@@ -20,8 +20,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.inputs.environments import some
-from bundler.inputs.installed_projects import DIST_INFO
+from bundler.inputs.installed.environments import some
+from bundler.inputs.installed.installed_projects import DIST_INFO
 from bundler.runtime.errors import ContentError
 from bundler.small_files import read_bytes
 from bundler.wheels.install import MAX_STUB
@@ -31,8 +31,8 @@ from bundler.wheels.records import Row, parse_row
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bundler.inputs.environments import Environment
-    from bundler.inputs.installed_projects import InstalledProject
+    from bundler.inputs.installed.environments import Environment
+    from bundler.inputs.installed.installed_projects import InstalledProject
 
 MAX_FILES = 500_000
 CHUNK = 1 << 20

@@ -75,6 +75,9 @@ def test_packages_of_the_host_that_it_sees_are_not_taken(lock, work):
     said = lock()
     assert "warning: myenv: sees the packages of the host's Python too (include-system-site-packages = true)" in said
     assert "virtualenv --clear myenv without --system-site-packages, and install again" in said
+    shutil.rmtree(work / "myenv" / SITE / "alpha-1.0.dist-info")
+    said = lock(code=2)
+    assert "error: myenv: has nothing installed\nhint: virtualenv --clear myenv without --system-site-packages" in said
 
 
 def test_an_environment_of_conda_is_named_with_what_conda_says_of_it(lock, work):
@@ -178,13 +181,18 @@ def test_traces_of_setuptools_editable_installs_are_found_too(lock, site, name):
     assert "with -e /home/me/gamma for the project" in said
 
 
-def test_what_has_no_record_is_taken_by_version_and_refused_as_it_is(lock, work, site):
+@pytest.mark.parametrize("name", ["old-1.0-py3.11.egg-info", "old-1.0.egg-info", "old-1.0-py3.11.egg", "a file"])
+def test_what_has_no_record_is_taken_by_version_and_refused_as_it_is(lock, work, site, name):
     make_wheel(work / "shelf", "old", "1.0")
-    info = site / "old-1.0-py3.11.egg-info"
-    info.mkdir()
-    (info / "PKG-INFO").write_text("Metadata-Version: 1.0\nName: old\nVersion: 1.0\n")
-    (info / "top_level.txt").write_text("old\n")
-    (site / "old.py").write_text("")
+    information = "Metadata-Version: 1.0\nName: old\nVersion: 1.0\n"
+    if name == "a file":  # of distutils, which says nothing of its modules
+        (site / "old-1.0.egg-info").write_text(information)
+    else:
+        info = site / name / "EGG-INFO" if name.endswith(".egg") else site / name
+        info.mkdir(parents=True)
+        (info / "PKG-INFO").write_text(information)
+        (info / "top_level.txt").write_text("old\n")
+        (site / name / "old.py" if name.endswith(".egg") else site / "old.py").write_text("")
     said = lock()
     assert "warning: myenv: without a RECORD (setup.py install), only name and version are known: old 1.0" in said
     assert "belong" not in said, "its top-level module is its own"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from bundler.inputs.installed_projects import InstalledProject
+    from bundler.inputs.installed.installed_projects import InstalledProject
     from bundler.runtime.targets import Target
 
 _SEEDED = frozenset(map(canonicalize_name, ("pip", "setuptools", "wheel")))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.inputs.installed_projects import DIST_INFO, InstalledProject
+from bundler.inputs.installed.installed_projects import DIST_INFO, InstalledProject
 from bundler.installed_distributions import pyvenv_settings
 from bundler.runtime.errors import BundleError, ContentError, Faults, UsageError
 from bundler.runtime.sites import lines_of, runs
@@ -34,6 +34,7 @@ _VERSION = re.compile(r"(?P<minor>3\.[0-9]{1,2})(?P<patch>\.[0-9]{1,3})?", re.AS
 _CPYTHON = re.compile(r"cp3([0-9]{1,2})", re.ASCII)
 _EGGS = (".egg-info", ".egg")
 _EDITABLE = re.compile(r"__editable__.*|.*\.egg-link")
+_WITHOUT_THE_HOST = "virtualenv --clear {root} without --system-site-packages, and install again"
 _FREEZE = "pip freeze > requirements.txt there, and -r requirements.txt"
 
 
@@ -89,7 +90,8 @@ def read_environment(path: Path) -> Environment:
     projects = _projects(path, site, names)
     if not projects:
         what = "has nothing installed" if python else "is no virtual environment, and no *.dist-info is in it"
-        raise UsageError(path, what, hint="name the directory that has pyvenv.cfg, or pip's --target")
+        hint = "name the directory that has pyvenv.cfg, or pip's --target"
+        raise UsageError(path, what, hint=_WITHOUT_THE_HOST.format(root=root) if _sees_the_host(root) else hint)
     editable = list(_editable(site, names, projects.values()))
     if editable:
         what, got = "has editable installs, whose files are somewhere else", ", ".join(item for item, _ in editable)
@@ -185,9 +187,11 @@ def _projects(path: Path, site: Path, names: Iterable[str]) -> dict[NormalizedNa
 
 
 def raise_all(path: Path, faults: list[ContentError]) -> None:
-    """Raise *faults*, if there are any: as they are, or as one error that names them all."""
+    """Raise *faults*, if there are any: as they are, or as one error that names them all, or the first of many."""
+    if len(faults) > MAX_FAULTS:
+        faults = [*faults[:MAX_FAULTS], ContentError(path, f"has {len(faults) - MAX_FAULTS} more faults")]
     if faults:
-        raise Faults(path, faults[:MAX_FAULTS]) if len(faults) > 1 else faults[0]
+        raise Faults(path, faults) if len(faults) > 1 else faults[0]
 
 
 def _editable(
@@ -210,17 +214,21 @@ def _editable(
 
 
 def _notes(root: Path, projects: Iterable[InstalledProject], *, is_plain: bool) -> Iterator[str]:
-    if not is_plain and pyvenv_settings(root).get("include-system-site-packages", "").lower() == "true":
-        yield (
-            f"{root}: sees the packages of the host's Python too (include-system-site-packages = true), and they are"
-            f" not taken: virtualenv --clear {root} without --system-site-packages, and install again"
+    if not is_plain and _sees_the_host(root):
+        what = (
+            "sees the packages of the host's Python too (include-system-site-packages = true), and they are not taken"
         )
+        yield f"{root}: {what}: {_WITHOUT_THE_HOST.format(root=root)}"
     by_conda = [str(project) for project in projects if project.installer == "conda"]
     if by_conda:
         yield f"{root}: installed by conda, PyPI's wheels of the same version are taken: {some(by_conda)}"
     eggs = [str(project) for project in projects if project.is_egg]
     if eggs:
         yield f"{root}: without a RECORD (setup.py install), only name and version are known: {some(eggs)}"
+
+
+def _sees_the_host(root: Path) -> bool:
+    return pyvenv_settings(root).get("include-system-site-packages", "").lower() == "true"
 
 
 def _leaving(root: Path, site: Path, names: Iterable[str]) -> Iterator[str]:

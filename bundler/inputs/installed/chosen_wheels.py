@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundler.inputs.environments import some
+from bundler.inputs.installed.environments import some
 from bundler.runtime.errors import ContentError
 from bundler.wheels.wheel_reader import Wheel
 
 if TYPE_CHECKING:
     from bundler.caching.build_cache import Cache
-    from bundler.inputs.installed_files import Compared
+    from bundler.inputs.installed.installed_files import Compared
     from bundler.pins import Pin
 
 

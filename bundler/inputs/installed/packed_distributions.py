@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from bundler.building.native_code import check_native_code
 from bundler.building.repacking import MAX_BYTES, Member, write_wheel
-from bundler.inputs.environments import raise_all
-from bundler.inputs.installed_files import CHUNK, INSTALLERS, has_record, open_inside
+from bundler.inputs.installed.environments import raise_all
+from bundler.inputs.installed.installed_files import CHUNK, INSTALLERS, has_record, open_inside
 from bundler.installed_distributions import MAX_METADATA
 from bundler.pins import Pin
 from bundler.runtime.errors import ContentError, TargetError
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bundler.caching.build_cache import Cache
-    from bundler.inputs.environments import Environment
-    from bundler.inputs.installed_files import Compared, ListedFile
-    from bundler.inputs.installed_projects import InstalledProject
+    from bundler.inputs.installed.environments import Environment
+    from bundler.inputs.installed.installed_files import Compared, ListedFile
+    from bundler.inputs.installed.installed_projects import InstalledProject
     from bundler.runtime.targets import Target
 
 # pip's and uv's own first lines, also the two-line form for a path that is too long for the kernel.
