@@ -38,6 +38,7 @@ COMMANDS = (
     "probe",
     "doctor",
     "runtime",
+    "decoders",
     "cache",
 )
 INTERRUPTED = 130

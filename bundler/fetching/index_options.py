@@ -51,6 +51,12 @@ class IndexOptions:
         return f"IndexOptions({', '.join(map(redacted, filter(None, [self.index_url, *self.extra_index_urls])))})"
 
 
+def places(indexes: IndexOptions) -> str:
+    """Name the places where wheels are looked for."""
+    urls = () if indexes.no_index else (indexes.index_url or "the default index", *indexes.extra_index_urls)
+    return " or ".join(map(redacted, (*urls, *indexes.find_links))) or "no index"
+
+
 def redacted(url: str) -> str:
     """Return *url* as it may be shown: without user, password, query and fragment."""
     scheme, separator, rest = url.partition("://")

@@ -190,9 +190,17 @@ def _compile_with(query: SourcesQuery, added: AddedInput) -> Pylock:
 
 
 def find_wheels(
-    versions: Mapping[NormalizedName, Version], *, target: Target, indexes: IndexOptions, cache_dir: Path
+    versions: Mapping[NormalizedName, Version],
+    *,
+    target: Target,
+    indexes: IndexOptions,
+    cache_dir: Path,
+    offline: bool = False,
+    fitting: bool = False,
 ) -> dict[NormalizedName, Package]:
     """Return the packages of exactly these *versions*, with all their wheels; without those that have none.
+
+    All wheels means all at the place that has the best one. *fitting*: those for *target*, at the place that has them.
 
     Raise ``BundleError`` if the index cannot be used.
     """
@@ -203,11 +211,11 @@ def find_wheels(
             target=target,
             indexes=indexes,
             cache_dir=cache_dir.absolute(),
-            offline=False,
+            offline=offline,
             options=("--no-deps",),
         )
         try:
-            packages = compile_once(query, None, []).packages
+            packages = compile_once(query, _uv_platforms(target)[0] if fitting else None, []).packages
         except Unsolved as unsolved:
             missing = [name for name in wanted if unsolved.names(name)]  # one at a time
             if not missing or unsolved.is_about_places:

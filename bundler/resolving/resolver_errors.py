@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from bundler.fetching.index_options import redacted
+from bundler.fetching.index_options import places
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def resolver_error(
             what = f"is a module, and the project that has it is called {project}"
             return ResolutionError(name, what, hint=f"require {project}")
         hint = (
-            f"check the spelling of {name}, and that {_places(indexes)} answers with a list of its files: "
+            f"check the spelling of {name}, and that {places(indexes)} answers with a list of its files: "
             "not with 404, a login page or a refusal"
         )
         return BundleError(name, f"was not found: {explanation}", hint=hint)
@@ -125,16 +125,10 @@ def resolver_error(
         return ResolutionError("requirements", f"cannot be resolved: {explanation}", hint=hint)
     fetched = re.search(r"(?:Failed to fetch|Failed to read `--find-links` \w+): `?(?P<url>\S+?)`?(?:\s|$)", text)
     if fetched or "://" in explanation:
-        hint = f"check the network and the index ({_places(indexes)}): pip config list"
+        hint = f"check the network and the index ({places(indexes)}): pip config list"
         causes = "; ".join(dict.fromkeys(reasons))
         return BundleError(fetched["url"] if fetched else "index", f"cannot be used: {causes}", hint=hint)
     return BundleError("requirements", f"cannot be resolved: {explanation}")
-
-
-def _places(indexes: IndexOptions) -> str:
-    """Name the places where wheels are looked for."""
-    urls = () if indexes.no_index else (indexes.index_url or "the default index", *indexes.extra_index_urls)
-    return " or ".join(map(redacted, (*urls, *indexes.find_links))) or "no index"
 
 
 def _no_wheel(
