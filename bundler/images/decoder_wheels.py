@@ -137,8 +137,9 @@ def find_decoders(wheels: Sequence[DecoderWheel], *, cache: Cache, indexes: Inde
             path=place[1],
         )
 
+    found = {wheel: find(wheel) for wheel in wheels[:1]}  # alone: uv makes its cache when it first runs
     with ThreadPoolExecutor(os.cpu_count() or 1, "decoders") as executor:
-        found = dict(zip(wheels, executor.map(find, wheels), strict=True))
+        found.update(zip(wheels[1:], executor.map(find, wheels[1:]), strict=True))
     if missing := [wheel for wheel, pin in found.items() if pin is None]:
         raise _not_offered(missing, indexes, offline=offline)
     return [pin for pin in found.values() if pin is not None]
