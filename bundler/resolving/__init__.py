@@ -6,6 +6,7 @@
 
 In reading order: ``resolver``, ``requirement_files``, ``uv_command``, ``resolver_errors``, ``baseline_constraints``,
 ``baseline_requirements``, ``dropped_requirements``; what an image has is in ``baseline/``. Projects in requirement
-files: ``expansion``, ``project_lines``; sources and uv: ``sources``, ``uv_query``, ``no_build_python``. Conda's
-files are read in ``conda/``.
+files: ``expansion``, ``project_lines``; sources and uv: ``sources``, ``uv_query``, ``no_build_python``. Indexes:
+``asked_indexes``, ``own_indexes``, ``offered_twice``, ``index_errors``, ``weak_hashes``. Conda's files are read in
+``conda/``.
 """

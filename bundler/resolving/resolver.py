@@ -24,10 +24,12 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from bundler.locks import Lock, applicable, select_pins
 from bundler.resolving.baseline_constraints import BlockedByBaseline
 from bundler.resolving.expansion import Expansion
+from bundler.resolving.offered_twice import offered_twice
 from bundler.resolving.requirement_files import HashDemands, parse_line, read_requirement_files
 from bundler.resolving.resolver_errors import Unsolved, resolver_error
 from bundler.resolving.sources import Sources, SourcesQuery
 from bundler.resolving.uv_query import absolute_requirement, compile_once
+from bundler.resolving.weak_hashes import with_sha256
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.targets import compatibility_tags
 
@@ -124,7 +126,7 @@ def _resolve(
         target=target,
     )
     reporter.resolving(len(requirements) + len(requirement_files))
-    sources = None if builder is None else Sources(builder)
+    sources = None if builder is None else Sources(builder, indexes, offline=offline)
     query = SourcesQuery(
         requirements=tuple(map(absolute_requirement, requirements)),
         requirement_files=tuple(path.absolute() for path in requirement_files),
@@ -148,7 +150,10 @@ def _resolve(
         raise unsolved.error(_error(unsolved, query)) from None
     except Unsolved as unsolved:
         raise _error(unsolved, query) from None
-    packages = [demands.enforced(package) for package in pylock.packages]
+    packages = with_sha256(
+        pylock.packages, target=target, indexes=indexes, environ=os.environ, offline=offline, warn=reporter.warning
+    )
+    packages = [demands.enforced(package) for package in packages]
     to_build = [] if query.sources is None else _without_wheel(packages, target)
     chosen = [package for package in packages if package not in to_build]
     pins = list(map(_with_local_size, select_pins(replace(pylock, packages=chosen), _REQUIREMENTS, target)))
@@ -157,6 +162,9 @@ def _resolve(
         pins += query.sources.pins(to_build)
         for name, reason in query.sources.passed_over.items():
             reporter.warning(f"{name} is passed over for another version: it has no wheel that fits, and {reason}")
+    if not offline:
+        for warning in offered_twice(pins, indexes, os.environ):
+            reporter.warning(warning)
     lock = Lock(target=target, pins=tuple(sorted(pins, key=lambda pin: pin.name)), provided=provided)
     reporter.resolved(lock)
     return lock

@@ -7,12 +7,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
 from bundler.fetching.index_options import places
+from bundler.resolving.index_errors import index_error, refusal
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
@@ -112,22 +114,21 @@ def resolver_error(
         return BundleError("requirements", f"cannot be resolved offline: {explanation}", hint=hint)
     if unknown:
         name = unknown["name"] or unknown["empty"]
+        if not offline and (refused := refusal(name, indexes, os.environ)):
+            return refused
         if project := _MODULES.get(name.lower()):
             what = f"is a module, and the project that has it is called {project}"
             return ResolutionError(name, what, hint=f"require {project}")
         hint = (
-            f"check the spelling of {name}, and that {places(indexes)} answers with a list of its files: "
+            f"check the spelling of {name}, and that {places(indexes, name)} answers with a list of its files: "
             "not with 404, a login page or a refusal"
         )
         return BundleError(name, f"was not found: {explanation}", hint=hint)
     if "No solution found" in text:
         hint = next((hint for hint in hints if "re-releases" in hint), "loosen one of the requirements it names")
         return ResolutionError("requirements", f"cannot be resolved: {explanation}", hint=hint)
-    fetched = re.search(r"(?:Failed to fetch|Failed to read `--find-links` \w+): `?(?P<url>\S+?)`?(?:\s|$)", text)
-    if fetched or "://" in explanation:
-        hint = f"check the network and the index ({places(indexes)}): pip config list"
-        causes = "; ".join(dict.fromkeys(reasons))
-        return BundleError(fetched["url"] if fetched else "index", f"cannot be used: {causes}", hint=hint)
+    if error := index_error(text, reasons, indexes, os.environ):
+        return error
     return BundleError("requirements", f"cannot be resolved: {explanation}")
 
 

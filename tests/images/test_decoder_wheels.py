@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from support.commands import bundle, without_network
+from support.index_servers import IndexHandler, add_index
+from support.package_servers import Site, serving
 from support.wheel_factory import make_wheel
 from support.wheel_factory import pin_of as pin_of_wheel
 
@@ -64,21 +66,29 @@ def made(tmp_path):
     return paths, [DecoderWheel(path.name, pin_of_wheel(path).sha256) for path in paths]
 
 
-def fetched(wheels, out, cache, *places):
-    indexes = IndexOptions(no_index=True, find_links=tuple(map(str, places)))
+def fetched(wheels, out, cache, *places, **options):
+    indexes = IndexOptions(no_index="index_url" not in options, find_links=tuple(map(str, places)), **options)
     return fetch_decoders(wheels, out, cache=cache, indexes=indexes, offline=False, reporter=Reporter())
 
 
-def test_wheels_of_several_targets_come_into_a_directory_from_several_places(made, cache, tmp_path):
+def test_wheels_of_several_targets_come_into_a_directory(made, cache, tmp_path):
     paths, wheels = made
-    other = tmp_path / "other"
-    other.mkdir()
-    paths[1].rename(other / paths[1].name)
     out = tmp_path / "deep" / "decoders"
-    size = fetched(wheels, out, cache, paths[0].parent, other)
+    size = fetched(wheels, out, cache, paths[0].parent)
     assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in paths)
     assert size == sum(path.stat().st_size for path in out.iterdir())
     assert fetched(wheels, out, cache, out) == size
+
+
+def test_an_index_that_has_one_of_them_does_not_hide_the_others_of_another(made, cache, tmp_path):
+    """As where a small index has the zstandard of the builder itself."""
+    paths, wheels = made
+    with serving(Site(), handler=IndexHandler) as site:
+        one = add_index(site, "/one", paths[0])
+        other = add_index(site, "/other", paths[1], algorithm="md5")
+        for index, extra in ((one, other), (other, one)):
+            assert fetched(wheels, tmp_path / "out", cache, index_url=index, extra_index_urls=(extra,))
+    assert len(list((tmp_path / "out").iterdir())) == 2
 
 
 def test_another_wheel_of_that_name_is_refused_and_no_directory_is_left(made, cache, tmp_path):
