@@ -68,6 +68,7 @@ def test_there_is_no_warning_for_the_same_file_nor_for_a_name_with_its_own_index
     old, new = add_index(site, "/old", wheel("plain", "1.0")), add_index(site, "/new", wheel("plain", "2.0"))
     mirror = add_index(site, "/mirror", wheel("plain", "1.0"))
     assert ask("plain", index_url=old, extra_index_urls=(mirror,))[1] == []
+    assert len(ask("plain<2", index_url=old, extra_index_urls=(mirror, new))[1]) == 1
     assert ask("plain", index_url=old, extra_index_urls=(new,), index_for=(("plain", old),)) == ([("1.0", ["old"])], [])
     links = (str(tmp_path / "9.0"),)
     wheel("plain", "9.0")
