@@ -60,7 +60,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(dist):
         names = wheel.namelist()
     info = path.name[: path.name.index("-py3")] + ".dist-info"
     assert {name.partition("/")[0] for name in names} == {"bundler", info}
-    for needed in ("bundler/py.typed", "bundler/images/decoder.txt", "bundler/images/launch/sitecustomize.py"):
+    for needed in ("bundler/py.typed", "bundler/images/decoders.toml", "bundler/images/launch/sitecustomize.py"):
         assert needed in names
     assert {f"bundler/resolving/baseline/images/{preset}.json" for preset in PRESETS} <= set(names)
 

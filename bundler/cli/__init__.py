@@ -39,6 +39,7 @@ COMMANDS = (
     "probe",
     "doctor",
     "runtime",
+    "decoders",
     "cache",
 )
 # What is not typed for these, a configuration file says.

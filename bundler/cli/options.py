@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from bundler.building.builder import BuildPolicy
 from bundler.caching.build_cache import Cache
 from bundler.create import Options
-from bundler.fetching.index_options import index_options
+from bundler.fetching.index_options import STRATEGIES, index_options
 from bundler.layers.layer_plans import Settings
 from bundler.resolving.baseline.bundled_baselines import baseline_at, bundled_baseline
 from bundler.resolving.requirement_files import read_requirement_files
@@ -88,6 +88,20 @@ def add_indexes(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("package index", "Where these are silent, the configuration of pip holds.")
     group.add_argument("-i", "--index-url", metavar="URL", help="the package index")
     group.add_argument("--extra-index-url", metavar="URL", action="append", default=[], help="one more index")
+    group.add_argument(
+        "--index-for",
+        metavar="NAME=URL",
+        action="append",
+        default=[],
+        help="the index that the project NAME comes from, and from no other place, whoever requires it",
+    )
+    group.add_argument(
+        "--index-strategy",
+        choices=STRATEGIES,
+        default="best",
+        help="where several indexes have a project: the best version of all (best, as pip; the default), or only "
+        "what the first of them has: the extra ones in their order, then the index (first, as uv)",
+    )
     group.add_argument(
         "-f", "--find-links", metavar="PATH|URL", action="append", default=[], help="a place with wheels"
     )
@@ -178,6 +192,8 @@ def indexes_of(options: argparse.Namespace) -> Callable[[], IndexOptions]:
             extra_index_urls=options.extra_index_url,
             find_links=options.find_links,
             no_index=options.no_index,
+            index_for=options.index_for,
+            strategy=options.index_strategy,
         )
         files = getattr(options, "requirement", [])
         return read_requirement_files(files, getattr(options, "constraint", [])).options.on_top_of(asked)

@@ -2,7 +2,8 @@
 
 * At most ten redirects are followed, never from https to http, nor to another scheme. Credentials are looked up again
   for each target, so that those for one host are never sent to another.
-* Certificates are checked against the system's store, to which a file can be added. A trusted host is not checked.
+* Certificates are checked against the system's store, to which a file can be added (``certificates``). A trusted host
+  is not checked. What fails in a handshake would fail again, and is not retried.
 * Proxies come from the options, else from the environment; hosts in NO_PROXY are reached without one.
 * A failure is a ``TransientError`` if a retry may help, else a ``BundleError``. Neither shows a login or a query.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -31,6 +33,7 @@ from urllib3.util import Retry
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from bundler.fetching.cancellable_connections import pool_manager
+from bundler.fetching.certificates import authorities, certificate_hint
 from bundler.fetching.credentials import DEFAULT_PORTS, Credentials, origin, split_login
 from bundler.fetching.index_options import redacted
 from bundler.fetching.proxies import proxy_for
@@ -39,6 +42,7 @@ from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from urllib3 import BaseHTTPResponse, PoolManager
 
@@ -59,6 +63,15 @@ _TRANSIENT_ERRORS: tuple[tuple[type[HTTPError], str, str | None], ...] = (
     (TimeoutError, "no answer in time", None),
     (HTTPError, "the connection broke", None),
 )
+# Of TLS, what a broken connection looks like; anything else is a disagreement that stays.
+_BROKEN = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_BROKEN_REASONS = ("DECRYPTION_FAILED_OR_BAD_RECORD_MAC", "SSLV3_ALERT_BAD_RECORD_MAC")
+CREDENTIALS_HINT = "put credentials into the index URL, netrc or a keyring, or check what they may read"
+HANDSHAKE_HINT = "does the server speak TLS at that port, and a version of it that is not too old?"
+
+
+class RefusedError(BundleError):
+    """A server wants credentials, or others."""
 
 
 class Transport:
@@ -68,8 +81,7 @@ class Transport:
         self._indexes = indexes
         self._environ = environ
         self._sockets = sockets
-        urls = [indexes.index_url, *indexes.extra_index_urls, *indexes.find_links]
-        self._credentials = Credentials([url for url in urls if url], environ)
+        self._credentials = Credentials(indexes.urls, environ)
         self._asked: dict[tuple[str, str, int | None], Login | None] = {}
         self._managers: dict[tuple[str | None, bool], PoolManager] = {}
 
@@ -138,7 +150,8 @@ class Transport:
                 decode_content=False,
             )
         except HTTPError as error:
-            raise translate_error(error, url) from None
+            hint = certificate_hint(self._indexes.cert, self._environ)
+            raise translate_error(error, url, certificate_hint=hint) from None
         except OSError as error:
             raise BundleError(redacted(url), f"cannot be reached: {error.strerror or type(error).__name__}") from None
 
@@ -176,16 +189,18 @@ class Transport:
             context.verify_mode = ssl.CERT_NONE
         else:
             context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        named = authorities(self._indexes.cert, self._environ)
         for path, load in (
-            (self._indexes.cert, None if trusted else context.load_verify_locations),
+            (None if named is None or trusted else named.path, partial(_load_authorities, context)),
             (self._indexes.client_cert, context.load_cert_chain),
         ):
             try:
-                if path is not None and load is not None:
+                if path is not None:
                     load(path)
             except OSError as error:
                 what = error.strerror or "not a certificate in PEM form"
-                raise BundleError(path, f"cannot be used as a certificate: {what}") from None
+                hint = f"{named.named_by} names it" if named is not None and path == named.path else None
+                raise BundleError(path, f"cannot be used as a certificate: {what}", hint=hint) from None
         return context
 
     def _is_trusted(self, url: str) -> bool:
@@ -196,8 +211,15 @@ class Transport:
         )
 
 
-def translate_error(error: HTTPError, url: str) -> TransientError | BundleError:
-    """Translate *error* of urllib3, which occurred at *url*."""
+def _load_authorities(context: ssl.SSLContext, path: Path) -> None:
+    if path.is_dir():
+        context.load_verify_locations(capath=path)
+    else:
+        context.load_verify_locations(path)
+
+
+def translate_error(error: HTTPError, url: str, *, certificate_hint: str | None = None) -> TransientError | BundleError:
+    """Translate *error* of urllib3, which occurred at *url*; *certificate_hint* is for a certificate not trusted."""
     where = redacted(url)
     if isinstance(error, ProxyError) and " 407" in str(error.original_error):
         hint = "give the proxy's URL as http://user:password@host:port"
@@ -205,8 +227,11 @@ def translate_error(error: HTTPError, url: str) -> TransientError | BundleError:
     cause = error.args[0] if isinstance(error, SSLError) and error.args else None
     if isinstance(cause, (ssl.SSLCertVerificationError, CertificateError)):
         reason = getattr(cause, "verify_message", "") or "not trusted"
-        hint = "give the certificate of its authority with pip's cert setting, or name the host in trusted-host"
-        return BundleError(where, f"the server's certificate cannot be verified: {reason}", hint=hint)
+        what = f"the server's certificate cannot be verified: {reason}"
+        return BundleError(where, what, hint=certificate_hint)
+    if isinstance(cause, ssl.SSLError) and not (isinstance(cause, _BROKEN) or cause.reason in _BROKEN_REASONS):
+        reason = (cause.reason or type(cause).__name__).lower().replace("_", " ")
+        return BundleError(where, f"TLS failed: {reason}", hint=HANDSHAKE_HINT)
     if isinstance(error, (LocationValueError, InvalidHeader)):
         return BundleError(where, "is not a usable URL")
     what, advice = next((what, advice) for kind, what, advice in _TRANSIENT_ERRORS if isinstance(error, kind))
@@ -234,8 +259,7 @@ def _check_status(response: BaseHTTPResponse, url: str) -> None:
     where = redacted(url)
     check_transient(response)
     if status in (401, 403):
-        hint = "put credentials into the index URL, netrc or a keyring, or check what they may read"
-        raise BundleError(where, "access is refused", got=got, hint=hint)
+        raise RefusedError(where, "access is refused", got=got, hint=CREDENTIALS_HINT)
     if status == 407:  # noqa: PLR2004 - an HTTP status
         hint = "give the proxy's URL as http://user:password@host:port"
         raise BundleError(where, "the proxy requires credentials", got=got, hint=hint)

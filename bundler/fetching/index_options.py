@@ -2,6 +2,8 @@
 
 * People behind a mirror have configured pip already, so its configuration applies here: its files and ``PIP_*``
   variables, in its order of precedence, as ``pip config list`` prints them. Options of the command line override it.
+* What pip has not: ``index_for`` says of a project that it comes from one index and from no other place, and
+  ``strategy`` which index counts where several have a project.
 * Nothing is read before ``index_options`` is called.
 * URLs may hold credentials; what is shown of them goes through ``redacted`` or ``redacted_text``.
 """
@@ -16,12 +18,19 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from bundler.runtime.errors import BundleError
+from packaging.utils import InvalidName, canonicalize_name
+
+from bundler.runtime.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+
+Strategy = Literal["best", "first"]
+STRATEGIES: tuple[Strategy, ...] = ("best", "first")
 
 # Later sections override earlier ones; what we do is closest to pip's install and download.
 _SECTIONS = ("global", "download", "install", ":env:")
@@ -38,6 +47,8 @@ class IndexOptions:
 
     index_url: str | None = None
     extra_index_urls: tuple[str, ...] = ()
+    index_for: tuple[tuple[NormalizedName, str], ...] = ()
+    strategy: Strategy = "best"
     find_links: tuple[str, ...] = ()
     no_index: bool = False
     trusted_hosts: tuple[str, ...] = ()
@@ -49,6 +60,20 @@ class IndexOptions:
 
     def __repr__(self) -> str:
         return f"IndexOptions({', '.join(map(redacted, filter(None, [self.index_url, *self.extra_index_urls])))})"
+
+    @property
+    def urls(self) -> list[str]:
+        """Every URL that was configured: credentials for the same server may be in it."""
+        own = [url for _, url in self.index_for]
+        return [*([self.index_url] if self.index_url else []), *self.extra_index_urls, *own, *self.find_links]
+
+
+def places(indexes: IndexOptions, name: str | None = None) -> str:
+    """Name the places where wheels are looked for: all, or those where the project *name* is."""
+    if own := dict(indexes.index_for).get(canonicalize_name(name or "")):
+        return redacted(own)
+    urls = () if indexes.no_index else (indexes.index_url or "the default index", *indexes.extra_index_urls)
+    return " or ".join(map(redacted, (*urls, *indexes.find_links))) or "no index"
 
 
 def redacted(url: str) -> str:
@@ -74,6 +99,8 @@ def index_options(
     extra_index_urls: Sequence[str] = (),
     find_links: Sequence[str] = (),
     no_index: bool = False,
+    index_for: Sequence[str] = (),
+    strategy: Strategy = "best",
     environ: Mapping[str, str] | None = None,
 ) -> IndexOptions:
     """Return the options of the command line on top of pip's configuration, which *environ* is part of."""
@@ -101,11 +128,17 @@ def index_options(
         return value in _TRUE
 
     defaults = IndexOptions()
+    no_index = no_index or flag("no-index")
+    if no_index and index_for:
+        what = "names an index, and --no-index forbids them all"
+        raise UsageError("--index-for", what, got=redacted_text(index_for[0]))
     return IndexOptions(
         index_url=index_url or settings.get("index-url") or None,
         extra_index_urls=(*words("extra-index-url"), *extra_index_urls),
         find_links=(*words("find-links"), *find_links),
-        no_index=no_index or flag("no-index"),
+        index_for=tuple(_indexes_by_name(index_for)),
+        strategy=strategy,
+        no_index=no_index,
         trusted_hosts=words("trusted-host"),
         cert=path("cert"),
         client_cert=path("client-cert"),
@@ -113,6 +146,23 @@ def index_options(
         timeout=number("timeout", defaults.timeout),
         retries=int(number("retries", defaults.retries)),
     )
+
+
+def _indexes_by_name(texts: Sequence[str]) -> Iterator[tuple[NormalizedName, str]]:
+    """Yield the name and the index of each *NAME=URL*."""
+    seen: dict[NormalizedName, str] = {}
+    for text in texts:
+        name, _, url = text.partition("=")
+        try:
+            key = canonicalize_name(name.strip(), validate=True)
+        except InvalidName:
+            key = None
+        if key is None or not re.match(r"(https?|file)://.", url):
+            raise UsageError("--index-for", "is not understood", got=redacted_text(text), want="NAME=URL")
+        if seen.setdefault(key, url) != url:
+            both = " and ".join(map(redacted, (seen[key], url)))
+            raise UsageError("--index-for", f"names two indexes for {key}", got=both, want="one")
+    yield from seen.items()
 
 
 def read_pip_configuration(environ: Mapping[str, str]) -> dict[str, str]:

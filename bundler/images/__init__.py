@@ -2,6 +2,6 @@
 
 * Every artifact holds the same blobs, and what starts it: the runtime, ``launch/`` and the target's zstd decoder.
 
-In reading order: ``oci_image``, ``carriers``, ``zstd_decoders``, ``launch/``, ``standalone_verifier``,
-``verification``.
+In reading order: ``oci_image``, ``carriers``, ``decoder_wheels``, ``zstd_decoders``, ``launch/``,
+``standalone_verifier``, ``verification``.
 """

@@ -1,23 +1,19 @@
 """Target → the zstd decoder that its bundles carry: one extension module without anything around it.
 
-* It comes from the ``zstandard`` wheel that ``decoder.txt`` pins by hash, resolved apart from the user's requirements;
-  it never appears on ``sys.path``.
+* It comes from a wheel that is pinned (``decoder_wheels``); it never appears on ``sys.path``.
 * Only what the dynamic loader maps is kept: wheels of ``zstandard`` carry ten times as much debug information.
-* Free-threaded CPython has no such wheel, and from 3.14 on needs none: zstd is in its standard library.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.fetching.fetch import fetch
+from bundler.images.decoder_wheels import TABLE, NotOfferedError, find_decoders, wheel_for
 from bundler.reporters import Reporter
-from bundler.resolving.resolver import resolve
-from bundler.resolving.resolver_errors import NoWheelError
-from bundler.runtime.errors import BundleError, ContentError, TargetError
+from bundler.runtime.errors import BundleError, ContentError
 from bundler.wheels.wheel_reader import Wheel
 
 if TYPE_CHECKING:
@@ -25,11 +21,10 @@ if TYPE_CHECKING:
 
     from bundler.caching.build_cache import Cache
     from bundler.fetching.index_options import IndexOptions
+    from bundler.images.decoder_wheels import DecoderWheel
     from bundler.runtime.targets import Target
 
-PINS = Path(__file__).with_name("decoder.txt")
 NAME = "decoder.so"
-_STANDARD_SINCE = (3, 14)
 
 
 def decoder_for(target: Target, *, cache: Cache, indexes: Callable[[], IndexOptions], offline: bool) -> bytes | None:
@@ -37,25 +32,19 @@ def decoder_for(target: Target, *, cache: Cache, indexes: Callable[[], IndexOpti
 
     Raise ``TargetError`` if there is no decoder for *target*.
     """
-    if target.python_minor >= _STANDARD_SINCE and target.abi.endswith("t"):
+    wheel = wheel_for(target)
+    if wheel is None:
         return None
     key = cache_key(target)
     if directory := cache.layer(key):
         return (directory / NAME).read_bytes()
     try:
-        decoder = _from_wheel(target, cache, indexes(), offline=offline)
-    except NoWheelError as error:
-        raise TargetError(
-            "decoder",
-            f"there is no zstd decoder for this target: {error.fault}",
-            hint="choose a newer Python: 3.7 on musl and free-threaded ones before 3.14 have none",
-        ) from error
+        decoder = _from_wheel(wheel, cache, indexes(), offline=offline)
+    except NotOfferedError:
+        raise
     except BundleError as error:
-        raise BundleError(
-            "decoder",
-            f"the wheel that {PINS.name} pins cannot be fetched: {error.fault}",
-            hint="run it once without --offline" if offline else error.hint,
-        ) from error
+        what = f"the wheel with the zstd decoder, which each bundle carries, cannot be fetched: {error.fault}"
+        raise BundleError("decoder", what, hint=error.hint) from error
     with cache.new_layer(key) as new:
         (new.path / NAME).write_bytes(decoder)
         new.publish()
@@ -64,24 +53,16 @@ def decoder_for(target: Target, *, cache: Cache, indexes: Callable[[], IndexOpti
 
 def cache_key(target: Target) -> str:
     """Return the name, 64 hex digits, under which the decoder for *target* is cached."""
-    return hashlib.sha256(PINS.read_bytes() + str(target).encode()).hexdigest()
+    return hashlib.sha256(TABLE.read_bytes() + str(target).encode()).hexdigest()
 
 
-def _from_wheel(target: Target, cache: Cache, indexes: IndexOptions, *, offline: bool) -> bytes:
+def _from_wheel(wheel: DecoderWheel, cache: Cache, indexes: IndexOptions, *, offline: bool) -> bytes:
     silent = Reporter()  # the decoder is no package of the user's
-    lock = resolve(
-        [],
-        requirement_files=[PINS],
-        target=target,
-        indexes=indexes,
-        cache_dir=cache.root / "uv",
-        offline=offline,
-        reporter=silent,
-    )
-    ((pin, path),) = fetch(lock.pins, cache=cache, indexes=indexes, jobs=1, offline=offline, reporter=silent)
-    with Wheel.open(path, pin, warn=silent.warning) as wheel:
-        (entry,) = (entry for entry in wheel.entries if entry.path.startswith("zstandard/backend_c."))
-        return loadable_part(b"".join(wheel.chunks(entry)), pin.filename)
+    pins = find_decoders([wheel], cache=cache, indexes=indexes, offline=offline)
+    ((pin, path),) = fetch(pins, cache=cache, indexes=indexes, jobs=1, offline=offline, reporter=silent)
+    with Wheel.open(path, pin, warn=silent.warning) as opened:
+        (entry,) = (entry for entry in opened.entries if entry.path.startswith("zstandard/backend_c."))
+        return loadable_part(b"".join(opened.chunks(entry)), pin.filename)
 
 
 def loadable_part(elf: bytes, where: str) -> bytes:

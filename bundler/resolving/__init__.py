@@ -6,6 +6,7 @@
 In reading order: ``resolver``; what is asked: ``requirement_text``, ``requirement_files``, ``expansion``,
 ``project_lines``, ``requirement_lines``; uv: ``uv_command``, ``uv_query``, ``no_build_python``, ``unsolved``; the
 answer: ``sources``, ``exact_target``, ``preferring_wheels``; errors: ``diagnosis``, ``wheel_versions``,
-``resolver_errors``; images: ``baseline_constraints``, ``baseline_requirements``, ``image_overlaps``, ``baseline/``;
+``resolver_errors``, ``index_errors``; indexes: ``asked_indexes``, ``own_indexes``, ``offered_twice``,
+``weak_hashes``; images: ``baseline_constraints``, ``baseline_requirements``, ``image_overlaps``, ``baseline/``;
 ``dropped_requirements``.
 """

@@ -85,7 +85,7 @@ def _unknown(baseline: Baseline, asked: Iterable[Installed], reason: str) -> Bas
 
 def _key(asked: Iterable[Installed], target: Target, indexes: IndexOptions) -> str:
     """Return the name of the answer in the cache; other indexes have another."""
-    places = [indexes.index_url, indexes.extra_index_urls, indexes.find_links, indexes.no_index]
+    places = [indexes.urls, indexes.index_for, indexes.strategy, indexes.no_index]
     question = [places, str(target), [[item.name, str(item.version)] for item in asked]]
     return hashlib.sha256(b"requirements" + json.dumps(question).encode()).hexdigest()
 

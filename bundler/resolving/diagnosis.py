@@ -68,7 +68,13 @@ def diagnose(unsolved: Unsolved, query: SourcesQuery, lines: Iterable[Requiremen
 
 def plain_error(unsolved: Unsolved, query: SourcesQuery) -> BundleError:
     """Return the error for *unsolved* as it stands, nothing asked again but the nearest versions."""
-    return resolver_error(unsolved, target=query.target, indexes=query.indexes, nearest=partial(nearest, query))
+    return resolver_error(
+        unsolved,
+        target=query.target,
+        indexes=query.indexes,
+        offline=query.offline,
+        nearest=partial(nearest, query),
+    )
 
 
 class _Asking:
@@ -123,7 +129,7 @@ def _at(line: RequirementLine) -> str:
     return text if line.where == "requirement" else f"{line.where}: {text}"
 
 
-def _unavailable(line: RequirementLine, unsolved: Unsolved, asking: _Asking) -> ResolutionError:
+def _unavailable(line: RequirementLine, unsolved: Unsolved, asking: _Asking) -> BundleError:
     """Return the error for *line*, which cannot be had whatever else is asked for."""
     python = asking.query.target.python
     way = unsolved.chain(line.name, PYTHON)
@@ -141,10 +147,12 @@ def _unavailable(line: RequirementLine, unsolved: Unsolved, asking: _Asking) -> 
     return _leads_nowhere(line, unsolved, asking)
 
 
-def _unknown(line: RequirementLine, name: str, unsolved: Unsolved, asking: _Asking) -> ResolutionError:
+def _unknown(line: RequirementLine, name: str, unsolved: Unsolved, asking: _Asking) -> BundleError:
     """Return the error for *line*, which is or leads to the project *name*, which no index has."""
     way = unsolved.chain(line.name, canonicalize_name(name))
-    error = not_found(name, asking.query.indexes)
+    error = not_found(name, asking.query.indexes, offline=asking.query.offline)
+    if not isinstance(error, ResolutionError):
+        return error  # an index that refuses to say
     if way:
         error.where, error.what = _at(line), f"requires {' → '.join(way)}, which {error.what}"
     elif line.where != "requirement":

@@ -31,7 +31,7 @@ _MAX_ROUNDS = 40
 
 def compile_fitting(query: SourcesQuery, rounds: int = _MAX_ROUNDS) -> Pylock:
     """Ask uv until every version it chooses has a wheel that fits the target exactly."""
-    upper, lower = _uv_platforms(query.target)
+    upper, lower = uv_platforms(query.target)
     excluded: list[str] = []
     for _ in range(rounds):
         try:
@@ -50,7 +50,7 @@ def compile_fitting(query: SourcesQuery, rounds: int = _MAX_ROUNDS) -> Pylock:
     return pylock
 
 
-def _uv_platforms(target: Target) -> tuple[str, str]:
+def uv_platforms(target: Target) -> tuple[str, str]:
     """Return the platforms of uv that are next above and next below *target*."""
     if target.libc == "musl":
         return (f"{target.arch}-unknown-linux-musl",) * 2

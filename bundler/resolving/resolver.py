@@ -21,11 +21,13 @@ from bundler.resolving.baseline_constraints import BlockedByBaseline
 from bundler.resolving.diagnosis import diagnose, plain_error
 from bundler.resolving.exact_target import compile_fitting, without_wheel
 from bundler.resolving.expansion import Expansion
+from bundler.resolving.offered_twice import offered_twice
 from bundler.resolving.preferring_wheels import compile_preferring_wheels
 from bundler.resolving.requirement_files import Line, read_requirement_files
 from bundler.resolving.requirement_lines import HashDemands, parse_lines
 from bundler.resolving.sources import Sources, SourcesQuery
 from bundler.resolving.unsolved import Unsolved
+from bundler.resolving.weak_hashes import with_sha256
 from bundler.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def resolve(
             raise UsageError("requirements", "nothing was asked for", hint="name a requirement, or a file with -r FILE")
         demands = HashDemands.of((*lines, *constraints), options.require_hashes, target)
         reporter.resolving(len(requirements) + len(requirement_files))
-        sources = None if builder is None else Sources(builder, demands.enforced)
+        sources = None if builder is None else Sources(builder, demands.enforced, indexes, offline=offline)
         query = SourcesQuery(
             requirements=tuple(line.text for line in lines),
             constraints=tuple(line.text for line in constraints),
@@ -117,7 +119,7 @@ def resolve(
             raise unsolved.error(plain_error(unsolved, query)) from None
         except Unsolved as unsolved:
             raise diagnose(unsolved, query, lines) from None
-        lock = Lock(target=target, pins=_pins(pylock, demands, sources, expansion.built, reporter), provided=provided)
+        lock = Lock(target=target, pins=_pins(pylock, demands, query, expansion.built, reporter), provided=provided)
     reporter.resolved(lock)
     if image_overlaps is not None:
         image_overlaps.tell(lock, demands.lines, reporter)
@@ -160,12 +162,21 @@ def _with_added(query: SourcesQuery, added: AddedInput) -> SourcesQuery:
 def _pins(
     pylock: Pylock,
     demands: HashDemands,
-    sources: Sources | None,
+    query: SourcesQuery,
     built: dict[Path, Pin],
     reporter: Reporter,
 ) -> tuple[Pin, ...]:
-    """Return the pins of *pylock*: what has no wheel is built of *sources*; *built* are projects' wheels, by path."""
-    packages = [demands.enforced(package) for package in pylock.packages]
+    """Return the pins of *pylock*, the answer to *query*; *built* are projects' wheels, by path."""
+    sources = query.sources
+    packages = with_sha256(
+        pylock.packages,
+        target=demands.target,
+        indexes=query.indexes,
+        environ=os.environ,
+        offline=query.offline,
+        warn=reporter.warning,
+    )
+    packages = [demands.enforced(package) for package in packages]
     to_build = [] if sources is None else without_wheel(packages, demands.target)
     chosen = [package for package in packages if package not in to_build]
     pins = list(map(_with_local_size, select_pins(replace(pylock, packages=chosen), _REQUIREMENTS, demands.target)))
@@ -177,6 +188,8 @@ def _pins(
             instead = f" for {taken[name]}" if name in taken else ""
             reporter.warning(f"{name} {version} is passed over{instead}: it has no wheel that fits, and {reason}")
     for text in _yanked(applicable(packages, demands.target)):
+        reporter.warning(text)
+    for text in () if query.offline else offered_twice(pins, query.indexes, os.environ):
         reporter.warning(text)
     return tuple(sorted(pins, key=lambda pin: pin.name))
 

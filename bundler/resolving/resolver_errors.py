@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from bundler.fetching.index_options import redacted
+from bundler.fetching.index_options import places
+from bundler.resolving.index_errors import index_error, refusal
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
@@ -74,9 +76,9 @@ class NoWheelError(ResolutionError):
 class SeveralUnavailable(ResolutionError):  # noqa: N818 - it is several
     """Several requirements cannot be had, all of them reported at once."""
 
-    def __init__(self, errors: Sequence[ResolutionError], what: str, hint: str | None) -> None:
+    def __init__(self, errors: Sequence[BundleError], what: str, hint: str | None) -> None:
         """Join *errors*, two or more, which are *what*."""
-        projects = [project for error in errors for project in error.projects]
+        projects = [name for error in errors if isinstance(error, ResolutionError) for name in error.projects]
         super().__init__("requirements", f"{len(errors)} {what}", hint=hint, projects=projects)
         self.errors = errors
 
@@ -90,6 +92,7 @@ def resolver_error(
     *,
     target: Target,
     indexes: IndexOptions,
+    offline: bool,
     nearest: Callable[[str, str], Iterable[Version]],
 ) -> BundleError:
     """Return the error for *unsolved*, whatever was asked for.
@@ -103,35 +106,32 @@ def resolver_error(
         hint = "leave --offline away once, so that the cache is filled"
         return BundleError("requirements", f"cannot be resolved offline: {explanation}", hint=hint)
     if (unknown := unsolved.not_found) is not None:
-        return not_found(unknown, indexes, explanation)
+        return not_found(unknown, indexes, explanation, offline=offline)
     if unsolved.is_no_solution:
         hint = next((hint for hint in unsolved.hints if "re-releases" in hint), "loosen one of what it names")
         return ResolutionError("requirements", f"cannot be resolved: {explanation}", hint=hint)
-    if unsolved.unread or unsolved.is_about_places:
-        hint = f"check the network and the index ({_places(indexes)}): pip config list"
-        causes = "; ".join(dict.fromkeys(unsolved.reasons))
-        return BundleError(unsolved.unread or "index", f"cannot be used: {causes}", hint=hint)
+    if error := index_error(str(unsolved), unsolved.reasons, indexes, os.environ):
+        return error
     return BundleError("requirements", f"cannot be resolved: {explanation}")
 
 
-def not_found(name: str, indexes: IndexOptions, explanation: str = "") -> ResolutionError:
-    """Return the error for the project *name*, which no index has; *explanation* says why it was looked for."""
+def not_found(name: str, indexes: IndexOptions, explanation: str = "", *, offline: bool) -> BundleError:
+    """Return the error for the project *name*, which no index has; *explanation* says why it was looked for.
+
+    uv takes a refusal for that: indexes are asked again.
+    """
+    if not offline and (refused := refusal(name, indexes, os.environ)):
+        return refused
     projects = [canonicalize_name(name)]
     if project := _MODULES.get(name.lower()):
         what = f"is a module, and the project that has it is called {project}"
         return ResolutionError(name, what, hint=f"require {project}", projects=projects)
     hint = (
-        f"check the spelling of {name}, and that {_places(indexes)} answers with a list of its files: "
+        f"check the spelling of {name}, and that {places(indexes, name)} answers with a list of its files: "
         "not with 404, a login page or a refusal"
     )
     what = f"was not found: {explanation}" if explanation else "was not found"
     return ResolutionError(name, what, hint=hint, projects=projects)
-
-
-def _places(indexes: IndexOptions) -> str:
-    """Name the places where wheels are looked for."""
-    urls = () if indexes.no_index else (indexes.index_url or "the default index", *indexes.extra_index_urls)
-    return " or ".join(map(redacted, (*urls, *indexes.find_links))) or "no index"
 
 
 def _no_wheel(

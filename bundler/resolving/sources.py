@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from bundler.locks import place_of
 from bundler.pins import Pin
 from bundler.resolving.unsolved import Unsolved
 from bundler.resolving.uv_query import Metadata, Query, compile_once
+from bundler.resolving.weak_hashes import sha256_of
 from bundler.runtime.errors import ContentError, TargetError
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from bundler.building.builder import Builder
     from bundler.building.built_wheels import Built
+    from bundler.fetching.index_options import IndexOptions
     from bundler.runtime.errors import BundleError
 
 
@@ -40,10 +43,14 @@ class Sources:
     *enforced* refuses a package whose files are not those that a user demands: none of that is built.
     """
 
-    def __init__(self, builder: Builder, enforced: Callable[[Package], Package]) -> None:
+    def __init__(
+        self, builder: Builder, enforced: Callable[[Package], Package], indexes: IndexOptions, *, offline: bool
+    ) -> None:
         self.known: dict[tuple[NormalizedName, str], Metadata] = {}
         self._builder = builder
         self._enforced = enforced
+        self._indexes = indexes
+        self._offline = offline
         self._built: dict[str, Built] = {}
         self._failed: dict[str, BundleError] = {}
         self.passed_over: dict[tuple[NormalizedName, str], str] = {}
@@ -104,10 +111,30 @@ class Sources:
         )
 
     def _build(self, package: Package) -> Built:
-        source = _source_of(self._enforced(package))
+        source = self._source_of(self._enforced(package))
         if source.sha256 not in self._built:
             self._built[source.sha256] = self._builder.build(source)
         return self._built[source.sha256]
+
+    def _source_of(self, package: Package) -> Pin:
+        """Return the source distribution of *package*."""
+        sdist = package.sdist
+        if sdist is None or package.version is None:
+            raise ContentError(str(package.name), "has no source distribution with a version", rule="A1")
+        url, path = place_of(sdist, Path())
+        filename = unquote((urlsplit(url).path if url else str(path)).rpartition("/")[2])
+        sha256 = sdist.hashes.get("sha256") or sha256_of(
+            sdist, indexes=self._indexes, environ=os.environ, offline=self._offline
+        )
+        return Pin(
+            name=package.name,
+            version=Version(str(package.version)),
+            filename=filename,
+            sha256=sha256,
+            size=sdist.size,
+            url=url,
+            path=path,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,24 +157,3 @@ class SourcesQuery(Query):
         if self.may_build:
             return self.sources.can_build(package)
         return (package.name, str(package.version)) not in self.sources.passed_over
-
-
-def _source_of(package: Package) -> Pin:
-    """Return the source distribution of *package*."""
-    sdist = package.sdist
-    if sdist is None or package.version is None:
-        raise ContentError(str(package.name), "has no source distribution with a version", rule="A1")
-    url, path = place_of(sdist, Path())
-    filename = unquote((urlsplit(url).path if url else str(path)).rpartition("/")[2])
-    sha256 = sdist.hashes.get("sha256", "")
-    if not sha256:
-        raise ContentError(filename, "has no sha256 on its index, and is not built", rule="A1")
-    return Pin(
-        name=package.name,
-        version=Version(str(package.version)),
-        filename=filename,
-        sha256=sha256,
-        size=sdist.size,
-        url=url,
-        path=path,
-    )

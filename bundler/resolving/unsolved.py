@@ -28,7 +28,6 @@ _NO_VERSION = re.compile(
     re.ASCII,
 )
 _BUILD = re.compile(r"Failed to (?:download and )?build `(?P<name>[\w.-]+)==(?P<version>[^`\s]+)`", re.ASCII)
-_FETCHED = re.compile(r"(?:Failed to fetch|Failed to read `--find-links` \w+): `?(?P<url>\S+?)`?(?:\s|$)", re.ASCII)
 _PYTHON = re.compile(r"(?:does not satisfy Python|requires? Python )(?P<specifier>[<>=!~][\w.<>=!~,*]*[\w*])", re.ASCII)
 _DEPENDS = re.compile(
     rf"{_NAMED}(?P<version>[<>=!~]\S*)? (?:depends? on|requires?) (?P<needed>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?"
@@ -105,12 +104,6 @@ class Unsolved(Exception):  # noqa: N818 - it is no error yet: it may be asked a
     def pythons(self) -> list[str]:
         """The versions of Python that are asked for and that the target has not, such as ``>=3.8``."""
         return list(dict.fromkeys(match["specifier"] for match in _PYTHON.finditer(self.explanation)))
-
-    @property
-    def unread(self) -> str | None:
-        """The URL that could not be read."""
-        match = _FETCHED.search(str(self))
-        return None if match is None else match["url"]
 
     @property
     def without_wheels(self) -> list[NormalizedName]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import uv
 
+from bundler.fetching.certificates import authorities
 from bundler.fetching.index_options import redacted_text
 from bundler.resolving.unsolved import Unsolved
 from bundler.runtime.errors import BundleError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # Variables that would change uv's answer, by prefix: it does not get them.
 _DROPPED = ("UV_", "PIP_", "VIRTUAL_ENV", "CONDA_")
+
+# "unsafe" since a stranger may publish a private project's name at a public index, with a higher version.
+_STRATEGIES = {"best": "unsafe-best-match", "first": "first-index"}
 
 
 def run_uv(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
@@ -61,7 +65,8 @@ def write_index_file(indexes: IndexOptions, scratch: Path) -> list[str]:
 
 def index_arguments(indexes: IndexOptions, environ: Mapping[str, str]) -> list[str]:
     """Return the options that name *indexes* and hold no credentials."""
-    arguments = ["--no-index"] if indexes.no_index else []
+    arguments = ["--index-strategy", _STRATEGIES[indexes.strategy]]
+    arguments += ["--no-index"] if indexes.no_index else []
     for place in indexes.find_links:
         arguments += ["--find-links", place] if "://" not in place else []
     for host in indexes.trusted_hosts:
@@ -74,6 +79,7 @@ def index_arguments(indexes: IndexOptions, environ: Mapping[str, str]) -> list[s
 def uv_environment(indexes: IndexOptions, environ: Mapping[str, str]) -> dict[str, str]:
     """Return *environ* without what would change uv's answer, and with what pip was told."""
     environment = {key: value for key, value in environ.items() if not key.startswith(_DROPPED)}
+    environment["COLUMNS"] = "10000"  # uv breaks the lines of its messages there
     environment["UV_HTTP_TIMEOUT"] = str(max(1, math.ceil(indexes.timeout)))
     environment["UV_HTTP_RETRIES"] = str(indexes.retries)
     environment["UV_SYSTEM_CERTS"] = environment["UV_NATIVE_TLS"] = "true"  # the newer and the older name
@@ -84,8 +90,11 @@ def uv_environment(indexes: IndexOptions, environ: Mapping[str, str]) -> dict[st
     if indexes.proxy:
         for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"):
             environment[name] = environment[name.lower()] = indexes.proxy
-    if indexes.cert:
-        environment["SSL_CERT_FILE"] = str(indexes.cert)
+    named = authorities(indexes.cert, environ)
+    if named is not None and not named.named_by.startswith("SSL_CERT_"):
+        environment.pop("SSL_CERT_FILE", None)
+        environment.pop("SSL_CERT_DIR", None)
+        environment |= named.environment
     if indexes.client_cert:
         environment["SSL_CLIENT_CERT"] = str(indexes.client_cert)
     return environment

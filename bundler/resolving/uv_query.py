@@ -20,6 +20,7 @@ import tomli_w
 
 from bundler.locks import TOOL, parse_pylock
 from bundler.resolving.no_build_python import no_build_python
+from bundler.resolving.own_indexes import compile_from_own_indexes
 from bundler.resolving.unsolved import yanked
 from bundler.resolving.uv_command import index_arguments, run_uv, uv_environment, write_index_file, write_lines
 
@@ -59,28 +60,66 @@ class Query:
 
 
 def compile_once(query: Query, platform: str | None, excluded: Sequence[str]) -> Pylock:
-    """Run uv once, for *platform* or for all of them; raise ``Unsolved`` with what it says."""
+    """Run uv once, for *platform* or for all of them; raise ``Unsolved`` with what it says.
+
+    Where the query names indexes for single projects, more than once (``own_indexes``).
+    """
+    if not query.indexes.index_for:
+        return _compile(query, platform, excluded)
+    return compile_from_own_indexes(
+        query.indexes.index_for,
+        lambda anchors: _compile(query, platform, excluded, anchors),
+        lambda anchors, pylock: _annotated(query, platform, excluded, anchors, pylock),
+    )
+
+
+def _compile(query: Query, platform: str | None, excluded: Sequence[str], anchors: str = "") -> Pylock:
     with tempfile.TemporaryDirectory(prefix="bundle-resolve-") as directory:
         scratch = Path(directory).resolve()
-        sources = write_index_file(query.indexes, scratch)
-        sources += write_lines(scratch / "requirements.txt", query.requirements)
-        constraints = write_lines(scratch / "constraints.txt", [*query.constraints, *excluded])
-        _write_preferences(query.preferences, scratch / "pylock.toml")
-        command = [
-            *("pip", "compile", "--no-header", "--no-python-downloads", "--color", "never"),
-            *("--format", "pylock.toml", "--index-strategy", "unsafe-best-match"),
-            *_source_arguments(query, scratch),
-            *("--python-version", query.target.python),
-            *(("--python-platform", platform) if platform else ("--universal",)),
-            *("--cache-dir", str(query.cache_dir), "--output-file", str(scratch / "pylock.toml")),
-            *(argument for path in constraints for argument in ("--constraints", path)),
-            *index_arguments(query.indexes, os.environ),
-            *(("--offline",) if query.offline else ()),
-            *(*query.options, "--", *sources),
-        ]
-        said = run_uv(command, uv_environment(query.indexes, os.environ))
-        text = (scratch / "pylock.toml").read_text(encoding="utf-8")
-        return _with_absolute_paths(parse_pylock(text, Path("uv")), scratch, yanked(said))
+        output = scratch / "pylock.toml"
+        _write_preferences(query.preferences, output)
+        said = _run(query, platform, excluded, anchors, output)
+        pylock = parse_pylock(output.read_text(encoding="utf-8"), Path("uv"))
+        return _with_absolute_paths(pylock, scratch, yanked(said))
+
+
+def _annotated(query: Query, platform: str | None, excluded: Sequence[str], anchors: str, pylock: Pylock) -> str:
+    """Return *pylock* as lines that say who requires what."""
+    with tempfile.TemporaryDirectory(prefix="bundle-resolve-") as directory:
+        output = Path(directory).resolve() / "output.txt"
+        # uv stays with the versions that are there.
+        write_lines(output, [f"{package.name}=={package.version}" for package in pylock.packages if package.version])
+        _run(query, platform, excluded, anchors, output, ("--annotation-style", "line"))
+        return output.read_text(encoding="utf-8")
+
+
+def _run(
+    query: Query,
+    platform: str | None,
+    excluded: Sequence[str],
+    anchors: str,
+    output: Path,
+    options: Sequence[str] = (),
+) -> str:
+    """Let uv write *output*, and return what it says; *anchors* is a ``pyproject.toml`` that is one more source."""
+    scratch = output.parent
+    sources = write_index_file(query.indexes, scratch)
+    sources += write_lines(scratch / "requirements.txt", query.requirements)
+    sources += write_lines(scratch / "pyproject.toml", anchors.splitlines())
+    constraints = write_lines(scratch / "constraints.txt", [*query.constraints, *excluded])
+    command = [
+        *("pip", "compile", "--no-header", "--no-python-downloads", "--color", "never"),
+        *("--format", "pylock.toml" if output.suffix == ".toml" else "requirements.txt", *options),
+        *_source_arguments(query, scratch),
+        *("--python-version", query.target.python),
+        *(("--python-platform", platform) if platform else ("--universal",)),
+        *("--cache-dir", str(query.cache_dir), "--output-file", str(output)),
+        *(argument for path in constraints for argument in ("--constraints", path)),
+        *index_arguments(query.indexes, os.environ),
+        *(("--offline",) if query.offline else ()),
+        *(*query.options, "--", *sources),
+    ]
+    return run_uv(command, uv_environment(query.indexes, os.environ))
 
 
 def _source_arguments(query: Query, scratch: Path) -> list[str]:

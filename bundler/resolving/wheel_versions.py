@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from bundler.resolving.exact_target import compile_fitting
+from bundler.resolving.exact_target import compile_fitting, uv_platforms
 from bundler.resolving.resolver_errors import resolver_error
 from bundler.resolving.sources import SourcesQuery
 from bundler.resolving.unsolved import Unsolved
@@ -28,9 +28,17 @@ if TYPE_CHECKING:
 
 
 def find_wheels(
-    versions: Mapping[NormalizedName, Version], *, target: Target, indexes: IndexOptions, cache_dir: Path
+    versions: Mapping[NormalizedName, Version],
+    *,
+    target: Target,
+    indexes: IndexOptions,
+    cache_dir: Path,
+    offline: bool = False,
+    fitting: bool = False,
 ) -> dict[NormalizedName, Package]:
     """Return the packages of exactly these *versions*, with all their wheels; without those that have none.
+
+    All wheels means all at the place that has the best one. *fitting*: those for *target*, at the place that has them.
 
     Raise ``BundleError`` if the index cannot be used.
     """
@@ -41,15 +49,17 @@ def find_wheels(
             target=target,
             indexes=indexes,
             cache_dir=cache_dir.absolute(),
-            offline=False,
+            offline=offline,
             options=("--no-deps",),
         )
         try:
-            packages = compile_once(query, None, []).packages
+            packages = compile_once(query, uv_platforms(target)[0] if fitting else None, []).packages
         except Unsolved as unsolved:
             missing = [name for name in wanted if unsolved.names(name)]  # one at a time
             if not missing or unsolved.is_about_places:
-                raise resolver_error(unsolved, target=target, indexes=indexes, nearest=lambda *_: ()) from None
+                raise resolver_error(
+                    unsolved, target=target, indexes=indexes, offline=offline, nearest=lambda *_: ()
+                ) from None
             for name in missing:
                 del wanted[name]
         else:

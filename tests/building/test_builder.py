@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import zipfile
@@ -9,13 +10,16 @@ from dataclasses import replace
 
 import pytest
 from support.commands import without_network
+from support.index_servers import IndexHandler, add_index
 from support.interpreters import python
+from support.package_servers import Site, serving
 from support.sdist_factory import make_sdist
 from support.wheel_factory import make_wheel
 
 from bundler.building.builder import Builder, BuildPolicy
 from bundler.caching.build_cache import Cache
 from bundler.create import lock
+from bundler.fetching.index_options import IndexOptions
 from bundler.locks import Lock
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError
@@ -296,3 +300,29 @@ def test_rebuilding_what_was_not_built_is_a_mistake_of_the_caller(shelf, locked)
     (pin,) = locked("helper").pins
     with pytest.raises(ValueError, match="was not built"):
         Builder.rebuild(None, pin)
+
+
+def test_a_source_of_an_index_with_md5_only_is_built_and_locked_by_its_sha256(locked, tmp_path):
+    source = make_sdist(tmp_path, "app", "2.0", {"app.py": ""})
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    with serving(Site(), handler=IndexHandler) as site:
+        index = add_index(site, "/simple", source, algorithm="md5")
+        (pin,) = locked("app", indexes=lambda: IndexOptions(index_url=index)).pins
+        assert pin.build.source.sha256 == digest
+        wrong = add_index(site, "/wrong", source, algorithm="md5", digest="0" * 32)
+        with pytest.raises(ContentError, match="another md5"):
+            locked("app", indexes=lambda: IndexOptions(index_url=wrong))
+
+
+def test_a_source_comes_from_the_index_that_its_project_has_of_its_own(locked, tmp_path):
+    wheel = make_wheel(tmp_path / "main", "top", "1.0", requires=["app"])
+    other = make_sdist(tmp_path / "main", "app", "9.0", {"app.py": ""})
+    own = make_sdist(tmp_path, "app", "2.0", {"app.py": ""}, requires=["helper"])
+    with serving(Site(), handler=IndexHandler) as site:
+        main = add_index(site, "/main", wheel, other, make_wheel(tmp_path, "helper", "1.0"))
+        mine = add_index(site, "/mine", own)
+        indexes = IndexOptions(index_url=main, index_for=(("app", mine),))
+        lock = locked("top", indexes=lambda: indexes)
+    assert [(pin.name, str(pin.version)) for pin in lock.pins] == [("app", "2.0"), ("helper", "1.0"), ("top", "1.0")]
+    assert f"/mine/files/{own.name}" in lock.pins[0].build.source.url
+    assert f"/main/files/{other.name}" not in [request.path for request in site.requests]

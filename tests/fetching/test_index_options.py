@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.fetching.index_options import IndexOptions, index_options, redacted, redacted_text
-from bundler.runtime.errors import BundleError
+from bundler.runtime.errors import BundleError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -140,3 +140,36 @@ def test_no_secret_of_a_url_is_ever_shown(secret, login, rest):
     url = f"https://{login}@example.test/simple{rest}".replace("{}", secret)
     assert secret not in redacted(url)
     assert secret not in redacted_text(f"see ({url}) and {url}.")
+
+
+def test_a_project_may_have_an_index_of_its_own():
+    options = index_options(index_for=["Torch_Vision=https://own.example.test/simple?a=b", "torch=file:///own"])
+    assert options.index_for == (
+        ("torch-vision", "https://own.example.test/simple?a=b"),
+        ("torch", "file:///own"),
+    )
+    assert options.strategy == "best"
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (["torch"], "NAME=URL"),
+        (["torch=cpu"], "NAME=URL"),
+        (["=https://own.example.test/"], "NAME=URL"),
+        (["to rch=https://own.example.test/"], "NAME=URL"),
+        (["torch=https://u:secret@a.test/", "Torch=https://b.test/"], "names two indexes for torch"),
+    ],
+)
+def test_an_index_for_a_name_that_is_not_understood_is_a_usage_error_without_its_login(texts, words):
+    with pytest.raises(UsageError, match=words) as caught:
+        index_options(index_for=texts)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_index_for_a_name_contradicts_no_index(monkeypatch):
+    with pytest.raises(UsageError, match="--no-index"):
+        index_options(index_for=["torch=https://own.example.test/"], no_index=True)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(UsageError, match="--no-index"):
+        index_options(index_for=["torch=https://own.example.test/"])

@@ -39,11 +39,12 @@ def test_free_threaded_314_needs_none(tmp_path):
     assert decoder_for(target, cache=Cache(tmp_path), indexes=unused, offline=False) is None
 
 
-def test_without_the_wheel_the_error_is_not_that_the_target_is_wrong(tmp_path):
-    indexes = lambda: IndexOptions(no_index=True, find_links=(str(tmp_path),))  # noqa: E731
-    with pytest.raises(BundleError, match="zstandard") as caught:
+def test_an_index_that_fails_is_the_reason_and_no_requirement_is_named(tmp_path):
+    indexes = lambda: IndexOptions(index_url="http://127.0.0.1:1/simple", retries=0)  # noqa: E731
+    with pytest.raises(BundleError, match=r"zstd decoder.*127\.0\.0\.1:1") as caught:
         decoder_for(PRESETS["azureml-py37"], cache=Cache(tmp_path / "cache"), indexes=indexes, offline=False)
-    assert caught.value.exit_code == 1
+    assert (caught.value.exit_code, caught.value.where) == (1, "decoder")
+    assert "you require" not in str(caught.value)
 
 
 def test_a_cached_decoder_asks_no_index(cache):

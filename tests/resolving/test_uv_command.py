@@ -82,7 +82,7 @@ def test_a_login_is_used_and_never_shown_or_locked(shelf, ask, site):
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(500, "500"), (404, "plain: was not found"), (401, "plain: was not found")],
+    [(500, "500"), (404, "plain: was not found"), (401, "access to plain is refused")],
 )
 def test_an_index_that_fails_is_named_without_its_login(shelf, ask, site, code, words):
     shelf("plain", "1.0")
@@ -94,6 +94,19 @@ def test_an_index_that_fails_is_named_without_its_login(shelf, ask, site, code, 
     assert site.base in str(caught.value)
     assert "s3cr3t" not in str(caught.value)
     assert "\n" not in caught.value.fault
+
+
+def test_the_width_of_the_terminal_changes_no_error(shelf, ask, site, monkeypatch):
+    shelf("plain", "1.0")
+    site.open()
+    site.faults["/simple/plain/"] = [status(500)] * 9
+    faults = set()
+    for columns in ("20", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        with pytest.raises(BundleError) as caught:
+            ask("plain", indexes=index_of(site))
+        faults.add(caught.value.fault)
+    assert len(faults) == 1
 
 
 def test_a_page_of_another_kind_is_no_index(shelf, ask, site):

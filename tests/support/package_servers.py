@@ -251,3 +251,21 @@ def certificate(directory):
     )
     both.write_bytes(cert.read_bytes() + key.read_bytes())
     return both, cert
+
+
+def certified(directory):
+    """Make an authority and a certificate of it; return the file with that and its key, and the authority's file."""
+    authority, authority_key = directory / "authority.pem", directory / "authority-key.pem"
+    cert, key, request, both = (directory / name for name in ("leaf.pem", "leaf-key.pem", "leaf.csr", "leaf-both.pem"))
+    extensions = directory / "extensions"
+    extensions.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n")
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    signer = ("-CA", authority, "-CAkey", authority_key, "-CAcreateserial", "-extfile", extensions)
+    for command in (
+        ("req", "-x509", *new, "-keyout", authority_key, "-out", authority, "-days", "2", "-subj", "/CN=authority"),
+        ("req", *new, "-keyout", key, "-out", request, "-subj", "/CN=localhost"),
+        ("x509", "-req", "-in", request, *signer, "-days", "2", "-out", cert),
+    ):
+        subprocess.run(["openssl", *command], check=True, capture_output=True)
+    both.write_bytes(cert.read_bytes() + key.read_bytes())
+    return both, authority
