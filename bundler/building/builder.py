@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from bundler.pins import Build, Pin
     from bundler.reporters import Reporter
 
-FORMAT = 2  # another number whenever the same source gives other bytes: built wheels are cached
+FORMAT = 3  # another number whenever the same source gives other bytes: built wheels are cached
 # Legacy projects say nothing of what builds them. What a setup.py uses → the setuptools that still has it.
 _LEGACY = (
     (re.compile(r"\buse_2to3\b"), "setuptools<58"),  # 58 removed it

@@ -173,6 +173,23 @@ def test_build_requirements_are_installed_and_those_of_the_user_too(shelf, locke
     assert [str(item.name) for item in pin.build.requires] == ["helper", "tool"]
 
 
+RECORDED = """
+import csv, glob, os, sys
+(record,) = glob.glob(sys.prefix + "/lib/*/site-packages/tool-1.0.dist-info/RECORD")
+paths = [row[0] for row in csv.reader(open(record))]
+assert "tool.py" in paths and "../../../bin/tool" in paths, paths
+site = os.path.dirname(os.path.dirname(record))
+assert all(os.path.exists(os.path.join(site, path)) for path in paths), paths
+"""
+
+
+def test_a_build_requirement_finds_its_own_files_by_its_record(shelf, locked):
+    """cmake does, and lightgbm is built by it."""
+    make_wheel(shelf, "tool", "1.0", {"tool.py": b"", "tool-1.0.data/scripts/tool": b"#!python\n"})
+    make_sdist(shelf, "app", "1.0", {}, before=RECORDED, build_requires=["tool"])
+    assert len(locked("app").pins) == 1
+
+
 def test_a_build_requirement_may_be_a_source_itself(shelf, locked):
     make_sdist(shelf, "tool", "1.0", {"tool.py": "value = 1\n"})
     make_sdist(shelf, "app", "1.0", {}, before="import tool", build_requires=["tool"])
