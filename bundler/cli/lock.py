@@ -20,6 +20,7 @@ from bundler.cli.options import (
 )
 from bundler.cli.progress import counted, progress
 from bundler.create import lock
+from bundler.resolving.cuda_wheels import cuda_warning
 from bundler.resolving.dropped_requirements import missed_in_lock
 from bundler.resolving.resolver_errors import ResolutionError
 from bundler.small_files import write_text
@@ -57,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
         locked = lock_asked(asked, settings, reporter)
         for warning in missed_in_lock(locked, indexes=settings.indexes, cache=settings.cache, offline=settings.offline):
             reporter.warning(warning)
+        if cuda := cuda_warning(locked.pins):
+            reporter.warning(cuda)
     if options.output is None:
         sys.stdout.write(locked.to_toml())
         return 0
