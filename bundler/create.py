@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bundler.building.backends import BuildError
 from bundler.building.builder import Builder, BuildPolicy
 from bundler.fetching.fetch import fetch
 from bundler.fetching.index_options import IndexOptions, index_options
@@ -30,6 +31,7 @@ from bundler.reporters import Reporter
 from bundler.resolving.baseline_constraints import BaselineConstraints
 from bundler.resolving.baseline_requirements import complete_requirements
 from bundler.resolving.resolver import resolve
+from bundler.resolving.resolver_errors import ResolutionError
 from bundler.runtime.errors import UsageError
 from bundler.runtime.frames import processors
 from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
@@ -152,15 +154,18 @@ def _builder(options: Options, target: Target, policy: BuildPolicy, reporter: Re
         if depth > _MAX_DEPTH:
             what = "needs something to be built that needs something to be built, without end"
             raise UsageError("build requirements", what, got=", ".join(requirements))
-        return resolve(
-            requirements,
-            target=target,
-            indexes=options.indexes(),
-            cache_dir=options.cache.root / "uv",
-            offline=options.offline,
-            reporter=reporter.silent(),
-            builder=_builder(options, target, replace(policy, names=None), reporter, depth),
-        )
+        try:
+            return resolve(
+                requirements,
+                target=target,
+                indexes=options.indexes(),
+                cache_dir=options.cache.root / "uv",
+                offline=options.offline,
+                reporter=reporter.silent(),
+                builder=_builder(options, target, replace(policy, names=None), reporter, depth),
+            )
+        except ResolutionError as error:
+            raise BuildError(error.where, error.what, reason=error.what) from None
 
     return Builder(
         target=target,

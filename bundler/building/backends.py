@@ -23,6 +23,14 @@ _LAST_LINES = 20
 _EPOCH = "315532800"
 
 
+class BuildError(BundleError):
+    """A source cannot be built here. *reason* is why, in a few words and without the end of the log."""
+
+    def __init__(self, where: object, what: str, *, reason: str, got: object = None, hint: str | None = None) -> None:
+        super().__init__(where, what, got=got, hint=hint)
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """The build backend of the project in ``root/source``; its environment is ``root/environment``."""
@@ -107,11 +115,11 @@ class Backend:
             raise _failed(self, f"its build fails with exit code {code}")
 
 
-def _failed(backend: Backend, what: str) -> BundleError:
+def _failed(backend: Backend, what: str) -> BuildError:
     """Return the error, with the end of the log."""
     try:
         lines = backend.log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
     except OSError:
         lines = []
     told = "".join(f"\n    {line}" for line in lines[-_LAST_LINES:])
-    return BundleError(backend.where, f"{what}; the end of {backend.log}:{told}")
+    return BuildError(backend.where, f"{what}; the end of {backend.log}:{told}", reason=f"{what} ({backend.log})")

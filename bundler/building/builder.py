@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 from packaging.utils import canonicalize_name
 
 import bundler.runtime
-from bundler.building.backends import Backend
+from bundler.building.backends import Backend, BuildError
 from bundler.building.built_wheels import Built, find_kept, keep
 from bundler.building.environments import make_environment
 from bundler.building.projects import Project, directory_project, git_project
@@ -57,6 +57,9 @@ _LEGACY = (
 _SETTINGS = {"sklearn": {"SKLEARN_ALLOW_DEPRECATED_SKLEARN_PACKAGE_INSTALL": "True"}}
 _WHEEL = "wheel<0.46"  # the last with a bdist_wheel of its own, which a setuptools before 70 needs
 _NO_MODULE = re.compile(r"No module named '?(?P<name>\w+)")
+_NO_HEADER = re.compile(r"fatal error: (?P<name>[\w./+-]+\.h(?:pp)?): No such file or directory")
+_NO_COMPILER = re.compile(r"command '(?:[^']*/)?g?cc' failed|No such file or directory: 'g?cc'")
+_OTHER = "offer a wheel of {} with --find-links, or choose another version"
 _SOURCE = "src"
 
 
@@ -64,7 +67,10 @@ class ResolveRequirements(Protocol):
     """Locks build requirements for the interpreter that builds."""
 
     def __call__(self, requirements: Sequence[str], target: Target, depth: int) -> Lock:
-        """Return the lock; what has to be built for it is built *depth* builds deep."""
+        """Return the lock; what has to be built for it is built *depth* builds deep.
+
+        Raise ``BuildError`` if there are none for *target*.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +119,7 @@ class Builder:
         """Return the wheel of the source distribution *source*.
 
         Raise ``UsageError`` if it may not be built, ``TargetError`` if its wheel does not fit the target, and
-        ``BundleError`` with the end of the log if the build fails.
+        ``BuildError`` with the end of the log if the build fails, or if what it needs cannot be had.
         """
         self.policy.check(source.name, source.version)
         return self._build(Project(source=source, where=f"{source.name} {source.version}"), None)
@@ -196,7 +202,7 @@ class Builder:
             system = read_build_system(tree, where)
             if recorded is None:
                 wanted = self._static_requires(source, system, tree)
-                requires = self._pins(wanted, interpreter)
+                requires = self._pins(wanted, interpreter, where)
             else:
                 requires = recorded.requires
             key = self._key(source, requires, interpreter)
@@ -213,12 +219,12 @@ class Builder:
             backend = self._backend(where, root, tree, system, interpreter, source)
             more = backend.requires() if recorded is None else ()
             if more:
-                requires = self._pins([*wanted, *more], interpreter)
+                requires = self._pins([*wanted, *more], interpreter, where)
                 shutil.rmtree(root / "environment")
                 make_environment(interpreter, self._fetched(requires), root / "environment", self._reporter.warning)
             try:
                 wheel = backend.build()
-            except BundleError as error:
+            except BuildError as error:
                 raise _with_hint(error, source) from None
             python = interpreter.version
             return keep(wheel, key, project, target=self.target, python=python, requires=requires, cache=self._cache)
@@ -233,11 +239,17 @@ class Builder:
             raise BundleError(sys.executable, "cannot be asked which Python it is")
         return own, False
 
-    def _pins(self, requirements: Sequence[str], interpreter: Interpreter) -> tuple[Pin, ...]:
-        """Return what *requirements* of a build are for *interpreter*."""
+    def _pins(self, requirements: Sequence[str], interpreter: Interpreter, where: str) -> tuple[Pin, ...]:
+        """Return what *requirements* of the build of *where* are for *interpreter*."""
         if not requirements:
             return ()
-        return self._resolve(requirements, _target_of(interpreter), self._depth + 1).pins
+        try:
+            return self._resolve(requirements, _target_of(interpreter), self._depth + 1).pins
+        except BuildError as error:
+            what = f"is built with what CPython {interpreter.version} cannot have"
+            wanted = ", ".join(requirements)
+            told = f"{what}: {error.reason}"
+            raise BuildError(where, told, reason=f"{what} ({wanted})", got=wanted, hint=_OTHER.format(where)) from None
 
     def _fetched(self, pins: Sequence[Pin]) -> list[tuple[Pin, Path]]:
         missing = [pin for pin in pins if pin.build is not None and not self._cache.wheel(pin.sha256).is_file()]
@@ -328,14 +340,17 @@ def _prefixes(interpreter: Interpreter) -> tuple[Path, ...]:
     return tuple(sorted(place for place in places if place.is_dir() and not place.is_relative_to("/usr")))
 
 
-def _with_hint(error: BundleError, source: Pin) -> BundleError:
+def _with_hint(error: BuildError, source: Pin) -> BuildError:
     """Return *error* with what to type next, where the log tells."""
     missing = _NO_MODULE.findall(error.what)
+    header = _NO_HEADER.search(error.what)
     if missing and missing[-1] not in ("setuptools", "_distutils_hack"):
         name = canonicalize_name(missing[-1])
         error.hint = f"--build-requires {source.name}:{name} installs it for the build"
-    elif "command 'gcc' failed" in error.what or "No such file or directory: 'gcc'" in error.what:
+    elif header:
+        error.hint = f"install what has {header['name']} on this host (apt-file search {header['name']})"
+    elif _NO_COMPILER.search(error.what):
         error.hint = "a C compiler is missing, or a header file that the log names: apt-get install build-essential"
     else:
-        error.hint = f"offer a wheel of {source.name} with --find-links, or choose another version"
+        error.hint = _OTHER.format(source.name)
     return error

@@ -155,8 +155,10 @@ def _resolve(
     pins = [built.get(pin.path, pin) if pin.path is not None else pin for pin in pins]
     if query.sources is not None:
         pins += query.sources.pins(to_build)
-        for name, reason in query.sources.passed_over.items():
-            reporter.warning(f"{name} is passed over for another version: it has no wheel that fits, and {reason}")
+        chosen_versions = {pin.name: pin.version for pin in pins}
+        for name, version, reason in query.sources.passed_over:
+            other = chosen_versions.get(name, "another version")
+            reporter.warning(f"{name} {version} is passed over for {other}: it has no wheel that fits, and {reason}")
     lock = Lock(target=target, pins=tuple(sorted(pins, key=lambda pin: pin.name)), provided=provided)
     reporter.resolved(lock)
     return lock
@@ -220,6 +222,11 @@ def find_wheels(
 
 
 def _error(unsolved: Unsolved, query: SourcesQuery) -> BundleError:
+    if query.sources is not None and (failure := query.sources.failure_behind(unsolved)):
+        name, version, error = failure
+        if found := " and ".join(map(str, _nearest(query, name, version))):
+            error.hint = f"the nearest versions with a wheel: {name} {found}; or {error.hint}"
+        return error
     return resolver_error(
         unsolved,
         target=query.target,
@@ -285,12 +292,15 @@ def _uv_platforms(target: Target) -> tuple[str, str]:
 
 
 def _unfitting(pylock: Pylock, query: SourcesQuery) -> Iterator[Package]:
-    """Yield the packages of *pylock* with wheels of which none fits, and whose source cannot be built either."""
+    """Yield the packages of *pylock* of which no wheel fits, and whose source cannot be built either."""
     tags = frozenset(compatibility_tags(query.target))
     for package in applicable(pylock.packages, query.target):
-        if not package.wheels or any(tags & parse_wheel_filename(wheel.filename)[3] for wheel in package.wheels):
+        if any(tags & parse_wheel_filename(wheel.filename)[3] for wheel in package.wheels or ()):
             continue
-        if package.sdist is None or query.sources is None or not query.sources.can_build(package):
+        sources = None if package.sdist is None else query.sources
+        if sources is None and not package.wheels:
+            continue  # a directory or an archive
+        if sources is None or not sources.can_build(package):
             yield package
 
 

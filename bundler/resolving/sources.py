@@ -1,8 +1,9 @@
 """Sources that the resolver may choose: their metadata while it resolves, and their wheels when it has chosen.
 
 * uv chooses as if everything could be built: never an older version because that has a wheel.
-* One whose source cannot be built for the target, and whose wheels do not fit, is passed over, and named: of a project
-  that publishes wheels an older version may have one.
+* One whose source cannot be built, and whose wheels do not fit, is passed over, and named with the reason: of a project
+  that publishes wheels an older version may have one. No other source of that project is tried. What the user has
+  allowed to be built by its name is not passed over.
 * The metadata of a source that does not say it is learnt by building the source, in the sandbox; then uv is asked
   again.
 """
@@ -16,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.version import Version
 
+from bundler.building.backends import BuildError
 from bundler.locks import place_of
 from bundler.pins import Pin
 from bundler.resolving.resolver_errors import Unsolved
@@ -39,27 +41,54 @@ class Sources:
         self.known: dict[tuple[NormalizedName, str], Metadata] = {}
         self._builder = builder
         self._built: dict[str, Built] = {}
-        self.passed_over: dict[str, str] = {}
+        self._failed: dict[NormalizedName, tuple[str, BuildError | TargetError]] = {}
+
+    @property
+    def passed_over(self) -> list[tuple[NormalizedName, str, str]]:
+        """The name and version of each source that could not be built, and the reason."""
+        return [
+            (name, version, error.reason if isinstance(error, BuildError) else error.what)
+            for name, (version, error) in self._failed.items()
+        ]
+
+    def failure_behind(self, unsolved: Unsolved) -> tuple[NormalizedName, str, BuildError | TargetError] | None:
+        """Return the name, the version and the error of a source that could not be built, if *unsolved* is about it."""
+        for name, (version, error) in self._failed.items():
+            if unsolved.names(name):
+                return name, version, error
+        return None
 
     def compile(self, query: Query, platform: str | None, excluded: Sequence[str]) -> Pylock:
         """Return what uv answers, asked until it knows all metadata that it needs; raise ``Unsolved`` as uv does."""
         while True:
+            wheels_only = tuple(word for name in self._failed for word in ("--only-binary", name))
             try:
-                return compile_once(query, platform, excluded)
+                return compile_once(replace(query, options=(*query.options, *wheels_only)), platform, excluded)
             except Unsolved as unsolved:
                 needed = unsolved.needed_build
-                if needed is None or needed in self.known:
+                if needed is None or needed in self.known or needed[0] in self._failed:
                     raise
-                self._learn(needed, query)
+                try:
+                    self._learn(needed, query)
+                except (BuildError, TargetError) as error:
+                    self._pass_over(*needed, error)
 
     def can_build(self, package: Package) -> bool:
         """Tell whether *package*, whose wheels do not fit, can be built; if not, another version is worth a try."""
+        if package.name in self._failed:
+            return False
         try:
             self._build(package)
-        except TargetError as error:
-            self.passed_over[f"{package.name} {package.version}"] = error.what
+        except (BuildError, TargetError) as error:
+            self._pass_over(package.name, str(package.version), error)
             return False
         return True
+
+    def _pass_over(self, name: NormalizedName, version: str, error: BuildError | TargetError) -> None:
+        """Choose no source of *name* from now on; raise *error* if the user has asked for just that."""
+        if name in (self._builder.policy.names or ()):
+            raise error
+        self._failed[name] = version, error
 
     def pins(self, packages: Iterable[Package]) -> list[Pin]:
         """Return the wheels of *packages*, each of which has a source, built."""
