@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 import bundler.runtime
 from bundler.building.backends import Backend, BuildError
@@ -33,11 +33,12 @@ from bundler.fetching.fetch import fetch
 from bundler.fetching.index_options import redacted
 from bundler.interpreters import Interpreter, find_interpreter, identify
 from bundler.runtime.documents import to_json
-from bundler.runtime.errors import BundleError, ContentError, UsageError
+from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError
 from bundler.runtime.targets import Target
+from bundler.targets import compatibility_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bundler.building.source_trees import BuildSystem
     from bundler.caching.build_cache import Cache
@@ -123,6 +124,20 @@ class Builder:
         """
         self.policy.check(source.name, source.version)
         return self._build(Project(source=source, where=f"{source.name} {source.version}"), None)
+
+    def check_libc(self, where: str, wheels: Iterable[str]) -> None:
+        """Raise ``TargetError`` if a build of *where* is in vain, as the names of its *wheels* and this host tell.
+
+        They would fit, but need a newer libc than the target has. What is built here needs that of this host, mostly.
+        """
+        libc, has = self.target.libc, self.target.libc_version
+        newest = self.target._replace(libc_version={"glibc": "2.999", "musl": "1.999"}[libc])
+        tags = frozenset(compatibility_tags(newest))
+        needing = [name for name in wheels if tags & parse_wheel_filename(name)[3]]
+        if needing and _numbers(_target_of(self._interpreter()[0]).libc_version) > _numbers(has):
+            what = f"its wheels need a newer {libc} than {has}, and so would one that is built on this host"
+            hint = "build it in a container of the target's image, and offer the wheel with --find-links"
+            raise TargetError(where, what, got=", ".join(needing), hint=hint)
 
     def build_project(self, project: Project) -> Built:
         """Return the wheel of *project*, whose name and version are those that come out; errors as of ``build``."""
@@ -308,6 +323,10 @@ class Builder:
             visible=tuple(_prefixes(interpreter)),
             settings=_SETTINGS.get(source.name, {}),
         )
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
 
 
 @functools.cache

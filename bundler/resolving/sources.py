@@ -4,6 +4,8 @@
 * One whose source cannot be built, and whose wheels do not fit, is passed over, and named with the reason: of a project
   that publishes wheels an older version may have one. No other source of that project is tried. What the user has
   allowed to be built by its name is not passed over.
+* Nor is a build tried whose result would need a newer libc than the target's (lightgbm, minutes), unless there is no
+  other way.
 * The metadata of a source that does not say it is learnt by building the source, in the sandbox; then uv is asked
   again.
 """
@@ -42,6 +44,8 @@ class Sources:
         self._builder = builder
         self._built: dict[str, Built] = {}
         self._failed: dict[NormalizedName, tuple[str, BuildError | TargetError]] = {}
+        self._untried: set[NormalizedName] = set()
+        self._insisted: set[NormalizedName] = set()
 
     @property
     def passed_over(self) -> list[tuple[NormalizedName, str, str]]:
@@ -65,6 +69,8 @@ class Sources:
             try:
                 return compile_once(replace(query, options=(*query.options, *wheels_only)), platform, excluded)
             except Unsolved as unsolved:
+                if not excluded and self._insists(unsolved):
+                    continue
                 needed = unsolved.needed_build
                 if needed is None or needed in self.known or needed[0] in self._failed:
                     raise
@@ -78,11 +84,25 @@ class Sources:
         if package.name in self._failed:
             return False
         try:
+            if package.name not in self._insisted and package.name not in (self._builder.policy.names or ()):
+                where = f"{package.name} {package.version}"
+                self._untried.add(package.name)
+                self._builder.check_libc(where, [wheel.filename for wheel in package.wheels or ()])
+                self._untried.discard(package.name)
             self._build(package)
         except (BuildError, TargetError) as error:
             self._pass_over(package.name, str(package.version), error)
             return False
         return True
+
+    def _insists(self, unsolved: Unsolved) -> bool:
+        """Tell whether builds that were not tried have to be, since *unsolved* is about their projects."""
+        wanted = {name for name in self._untried if unsolved.names(name)}
+        for name in wanted:
+            self._untried.discard(name)
+            self._insisted.add(name)
+            del self._failed[name]
+        return bool(wanted)
 
     def _pass_over(self, name: NormalizedName, version: str, error: BuildError | TargetError) -> None:
         """Choose no source of *name* from now on; raise *error* if the user has asked for just that."""

@@ -278,12 +278,31 @@ def test_a_version_whose_build_fails_is_passed_over_for_one_with_a_wheel(source,
         lock(["app"], options=replace(options, build=BuildPolicy(names=frozenset({"app"}))))
 
 
-def test_a_version_with_wheels_that_do_not_fit_and_a_build_that_fails_is_passed_over_too(shelf, options, failing):
-    """lightgbm 4.6.0 for an old glibc."""
-    make_wheel(shelf, "app", "1.0", {"app.py": b""})
+@pytest.fixture
+def for_newer_glibc(shelf):
     make_wheel(shelf, "app", "2.0", {"app.py": b""}, tag="py3-none-manylinux_2_28_x86_64")
-    (pin,) = lock(["app"], options=replace(options, target=replace_libc(options.target))).pins
-    assert str(pin.version) == "1.0"
+    make_sdist(shelf, "app", "2.0", {"app.py": ""})
+
+
+@pytest.mark.skipif(os.confstr("CS_GNU_LIBC_VERSION") <= "glibc 2.27", reason="this host is as old as the target")
+def test_a_build_that_would_need_a_newer_glibc_as_its_wheels_do_is_not_tried(shelf, options, for_newer_glibc):
+    """lightgbm 4.6.0 for glibc 2.27: ten minutes in vain."""
+    make_wheel(shelf, "app", "1.0", {"app.py": b""})
+    reporter = Heard()
+    options = replace(options, target=replace_libc(options.target))
+    (pin,) = lock(["app"], options=options, reporter=reporter).pins
+    assert (str(pin.version), reporter.built) == ("1.0", [])
+    reason = "its wheels need a newer glibc than 2.27, and so would one that is built on this host"
+    assert reporter.warnings == [f"app 2.0 is passed over for 1.0: it has no wheel that fits, and {reason}"]
+    named = replace(options, build=BuildPolicy(names=frozenset({"app"})))
+    (pin,) = lock(["app"], options=named, reporter=reporter).pins
+    assert (str(pin.version), reporter.built) == ("2.0", ["app 2.0"])
+
+
+@pytest.mark.parametrize("requirement", ["app", "app==2.0"])
+def test_it_is_tried_where_there_is_no_other_way(requirement, options, for_newer_glibc):
+    (pin,) = lock([requirement], options=replace(options, target=replace_libc(options.target))).pins
+    assert (str(pin.version), pin.filename) == ("2.0", "app-2.0-py3-none-any.whl")
 
 
 @pytest.mark.parametrize(
