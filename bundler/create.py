@@ -182,8 +182,7 @@ def _builder(options: Options, target: Target, policy: BuildPolicy, reporter: Re
                 builder=_builder(options, target, replace(policy, names=None), reporter, depth),
             )
         except ResolutionError as error:
-            what = f"needs {', '.join(requirements)} to be built, which cannot be had: {error.fault}"
-            raise BuildError("build requirements", what, hint=error.hint) from None
+            raise BuildError("build requirements", error.fault, reason=error.fault) from None
 
     return Builder(
         target=target,

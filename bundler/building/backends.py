@@ -24,7 +24,11 @@ _EPOCH = "315532800"
 
 
 class BuildError(BundleError):
-    """A source could not be built here: its build fails, or what it needs for it cannot be had."""
+    """A source cannot be built here. *reason* is why, in a few words and without the end of the log."""
+
+    def __init__(self, where: object, what: str, *, reason: str, got: object = None, hint: str | None = None) -> None:
+        super().__init__(where, what, got=got, hint=hint)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,4 +122,4 @@ def _failed(backend: Backend, what: str) -> BuildError:
     except OSError:
         lines = []
     told = "".join(f"\n    {line}" for line in lines[-_LAST_LINES:])
-    return BuildError(backend.where, f"{what}; the end of {backend.log}:{told}")
+    return BuildError(backend.where, f"{what}; the end of {backend.log}:{told}", reason=f"{what} ({backend.log})")

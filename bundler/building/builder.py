@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 import bundler.runtime
 from bundler.building.backends import Backend, BuildError
@@ -34,11 +34,12 @@ from bundler.fetching.fetch import fetch
 from bundler.fetching.index_options import redacted
 from bundler.interpreters import Interpreter, find_interpreter, identify
 from bundler.runtime.documents import to_json
-from bundler.runtime.errors import BundleError, ContentError, UsageError
+from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError
 from bundler.runtime.targets import Target
+from bundler.targets import compatibility_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bundler.building.source_trees import BuildSystem
     from bundler.caching.build_cache import Cache
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from bundler.pins import Build, Pin
     from bundler.reporters import Reporter
 
-FORMAT = 2  # another number whenever the same source gives other bytes: built wheels are cached
+FORMAT = 3  # another number whenever the same source gives other bytes: built wheels are cached
 # Legacy projects say nothing of what builds them. What a setup.py uses → the setuptools that still has it.
 _LEGACY = (
     (re.compile(r"\buse_2to3\b"), "setuptools<58"),  # 58 removed it
@@ -58,6 +59,9 @@ _LEGACY = (
 _SETTINGS = {"sklearn": {"SKLEARN_ALLOW_DEPRECATED_SKLEARN_PACKAGE_INSTALL": "True"}}
 _WHEEL = "wheel<0.46"  # the last with a bdist_wheel of its own, which a setuptools before 70 needs
 _NO_MODULE = re.compile(r"No module named '?(?P<name>\w+)")
+_NO_HEADER = re.compile(r"fatal error: (?P<name>[\w./+-]+\.h(?:pp)?): No such file or directory")
+_NO_COMPILER = re.compile(r"command '(?:[^']*/)?g?cc' failed|No such file or directory: 'g?cc'")
+_OTHER = "offer a wheel of {} with --find-links, or choose another version"
 _SOURCE = "src"
 
 
@@ -65,7 +69,10 @@ class ResolveRequirements(Protocol):
     """Locks build requirements for the interpreter that builds."""
 
     def __call__(self, requirements: Sequence[str], target: Target, depth: int) -> Lock:
-        """Return the lock; what has to be built for it is built *depth* builds deep."""
+        """Return the lock; what has to be built for it is built *depth* builds deep.
+
+        Raise ``BuildError`` if there are none for *target*.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +121,24 @@ class Builder:
         """Return the wheel of the source distribution *source*.
 
         Raise ``UsageError`` if it may not be built, ``TargetError`` if its wheel does not fit the target, and
-        ``BundleError`` with the end of the log if the build fails.
+        ``BuildError`` with the end of the log if the build fails, or if what it needs cannot be had.
         """
         self.policy.check(source.name, source.version)
         return self._build(Project(source=source, where=f"{source.name} {source.version}"), None)
+
+    def check_libc(self, where: str, wheels: Iterable[str]) -> None:
+        """Raise ``TargetError`` if a build of *where* is in vain, as the names of its *wheels* and this host tell.
+
+        They would fit, but need a newer libc than the target has. What is built here needs that of this host, mostly.
+        """
+        libc, has = self.target.libc, self.target.libc_version
+        newest = self.target._replace(libc_version={"glibc": "2.999", "musl": "1.999"}[libc])
+        tags = frozenset(compatibility_tags(newest))
+        needing = [name for name in wheels if tags & parse_wheel_filename(name)[3]]
+        if needing and _numbers(_target_of(self._interpreter()[0]).libc_version) > _numbers(has):
+            what = f"its wheels need a newer {libc} than {has}, and so would one that is built on this host"
+            hint = "build it in a container of the target's image, and offer the wheel with --find-links"
+            raise TargetError(where, what, got=", ".join(needing), hint=hint)
 
     def build_project(self, project: Project) -> Built:
         """Return the wheel of *project*, whose name and version are those that come out; errors as of ``build``."""
@@ -219,7 +240,7 @@ class Builder:
                 make_environment(interpreter, self._fetched(requires), root / "environment", self._reporter.warning)
             try:
                 wheel = backend.build()
-            except BundleError as error:
+            except BuildError as error:
                 raise _with_hint(error, source) from None
             fixed = functools.partial(repair, target=self.target, root=root, sandbox=backend.sandbox, log=backend.log)
             return keep(
@@ -244,14 +265,16 @@ class Builder:
         return own, False
 
     def _pins(self, requirements: Sequence[str], interpreter: Interpreter, where: str) -> tuple[Pin, ...]:
-        """Return what *requirements*, those of the build of *where*, are for *interpreter*."""
+        """Return what *requirements* of the build of *where* are for *interpreter*."""
         if not requirements:
             return ()
         try:
             return self._resolve(requirements, _target_of(interpreter), self._depth + 1).pins
         except BuildError as error:
-            error.where = where
-            raise
+            what = f"is built with what CPython {interpreter.version} cannot have"
+            wanted = ", ".join(requirements)
+            told = f"{what}: {error.reason}"
+            raise BuildError(where, told, reason=f"{what} ({wanted})", got=wanted, hint=_OTHER.format(where)) from None
 
     def _fetched(self, pins: Sequence[Pin]) -> list[tuple[Pin, Path]]:
         missing = [pin for pin in pins if pin.build is not None and not self._cache.wheel(pin.sha256).is_file()]
@@ -312,6 +335,10 @@ class Builder:
         )
 
 
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
 @functools.cache
 def _compiler() -> str:
     """Return what the C compiler of this host calls itself; empty if there is none."""
@@ -342,14 +369,17 @@ def _prefixes(interpreter: Interpreter) -> tuple[Path, ...]:
     return tuple(sorted(place for place in places if place.is_dir() and not place.is_relative_to("/usr")))
 
 
-def _with_hint(error: BundleError, source: Pin) -> BundleError:
+def _with_hint(error: BuildError, source: Pin) -> BuildError:
     """Return *error* with what to type next, where the log tells."""
     missing = _NO_MODULE.findall(error.what)
+    header = _NO_HEADER.search(error.what)
     if missing and missing[-1] not in ("setuptools", "_distutils_hack"):
         name = canonicalize_name(missing[-1])
         error.hint = f"--build-requires {source.name}:{name} installs it for the build"
-    elif "command 'gcc' failed" in error.what or "No such file or directory: 'gcc'" in error.what:
+    elif header:
+        error.hint = f"install what has {header['name']} on this host (apt-file search {header['name']})"
+    elif _NO_COMPILER.search(error.what):
         error.hint = "a C compiler is missing, or a header file that the log names: apt-get install build-essential"
     else:
-        error.hint = f"offer a wheel of {source.name} with --find-links, or choose another version"
+        error.hint = _OTHER.format(source.name)
     return error

@@ -3,6 +3,7 @@
 * Made by the interpreter's own ``venv``, without pip: of every Python from 3.7 on, where virtualenv has given up the
   older ones (20.26.6 is the last that makes working environments for 3.7).
 * Build requirements are installed by our own rules: nothing runs, and pip need not run on that Python.
+* Each has its RECORD: some find their own programs by it (cmake, which scikit-build-core runs).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bundler.runtime.errors import BundleError
 from bundler.runtime.sites import SITE_PACKAGES
-from bundler.wheels.install import chunks_of, files_of
+from bundler.wheels.install import chunks_of, files_of, record_text
 from bundler.wheels.wheel_reader import Wheel
 
 if TYPE_CHECKING:
@@ -37,9 +38,14 @@ def make_environment(
     (directory / SITE_PACKAGES).symlink_to(site)  # where console scripts look
     for pin, path in wheels:
         with Wheel.open(path, pin, warn=warn) as wheel:
+            rows = []
             for file in files_of(wheel):
                 place = directory / file.path
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with place.open("wb") as out:
                     out.writelines(chunks_of(wheel, file))
                 place.chmod(0o755 if file.executable else 0o644)
+                # RECORD's paths start at site-packages, which lies three levels deeper here than in a tree.
+                inside = file.path.startswith(f"{SITE_PACKAGES}/")
+                rows.append((file.path if inside else f"{SITE_PACKAGES}/../../../{file.path}", file.sha256, file.size))
+            (directory / site / wheel.dist_info / "RECORD").write_bytes(record_text(rows, wheel.dist_info))

@@ -28,6 +28,7 @@ from bundler.cli.transfers import opened
 from bundler.create import Bundle, create
 from bundler.images.carriers import check_output
 from bundler.locks import Lock
+from bundler.resolving.cuda_wheels import cuda_warning
 from bundler.runtime.documents import MAX_SERIAL
 from bundler.runtime.errors import UsageError
 from bundler.small_files import read_text
@@ -136,6 +137,8 @@ def run(options: argparse.Namespace) -> int:
             locked = Lock.from_toml(read_text(asked.lock), asked.lock, settings.target).without(options.drop)
         else:
             locked = lock_asked(asked, settings, reporter)
+        if cuda := cuda_warning(locked.pins):
+            reporter.warning(cuda)
         if form == "wheelhouse":
             made = create_wheelhouse(locked, options.output, options=settings, force=options.force, reporter=reporter)
         else:

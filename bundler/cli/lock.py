@@ -22,6 +22,7 @@ from bundler.cli.options import (
 from bundler.cli.progress import counted, progress
 from bundler.create import lock
 from bundler.resolving.baseline.bundled_baselines import bundled_baseline
+from bundler.resolving.cuda_wheels import cuda_warning
 from bundler.resolving.dropped_requirements import missed_in_lock
 from bundler.resolving.resolver_errors import ResolutionError
 from bundler.small_files import write_text
@@ -58,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
         asked = with_environment(asked, reporter)  # noqa: PLW2901 - the same, and more
         settings = create_options(asked)
         locked = lock_asked(asked, settings, reporter)
+        if cuda := cuda_warning(locked.pins):
+            reporter.warning(cuda)
         for warning in missed_in_lock(locked, indexes=settings.indexes, cache=settings.cache, offline=settings.offline):
             reporter.warning(warning)
     if options.output is None:

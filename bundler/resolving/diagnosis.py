@@ -50,6 +50,8 @@ _LONGEST = 700  # of uv's explanation
 
 def diagnose(unsolved: Unsolved, query: SourcesQuery, lines: Iterable[RequirementLine]) -> BundleError:
     """Return the error for *unsolved*, uv's answer to *query*, which asks for *lines*."""
+    if query.sources is not None and (failure := query.sources.failure_behind(unsolved)):
+        return _unbuildable(*failure, query)
     if not unsolved.is_no_solution or unsolved.is_offline or unsolved.is_about_places:
         return plain_error(unsolved, query)
     markers = marker_environment(query.target)
@@ -75,6 +77,13 @@ def plain_error(unsolved: Unsolved, query: SourcesQuery) -> BundleError:
         offline=query.offline,
         nearest=partial(nearest, query),
     )
+
+
+def _unbuildable(name: str, version: str, error: BundleError, query: SourcesQuery) -> BundleError:
+    """Return *error*, why the source of *version* cannot be built, with the nearest versions that have a wheel."""
+    if found := " and ".join(map(str, nearest(query, name, version))):
+        error.hint = f"the nearest versions with a wheel: {name} {found}; or {error.hint}"
+    return error
 
 
 class _Asking:

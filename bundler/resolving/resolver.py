@@ -183,10 +183,10 @@ def _pins(
     pins = [built.get(pin.path, pin) if pin.path is not None else pin for pin in pins]
     if sources is not None:
         pins += sources.pins(to_build)
-        taken = {pin.name: str(pin.version) for pin in pins}
-        for (name, version), reason in sources.passed_over.items():
-            instead = f" for {taken[name]}" if name in taken else ""
-            reporter.warning(f"{name} {version} is passed over{instead}: it has no wheel that fits, and {reason}")
+        taken = {pin.name: pin.version for pin in pins}
+        for name, version, reason in sources.passed_over:
+            other = taken.get(name, "another version")
+            reporter.warning(f"{name} {version} is passed over for {other}: it has no wheel that fits, and {reason}")
     for text in _yanked(applicable(packages, demands.target)):
         reporter.warning(text)
     for text in () if query.offline else offered_twice(pins, query.indexes, os.environ):

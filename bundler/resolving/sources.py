@@ -1,8 +1,11 @@
 """Sources that the resolver may choose: their metadata while it resolves, and their wheels when it has chosen.
 
 * uv chooses as if everything could be built: never an older version because that has a wheel.
-* One whose source cannot be built here for the target, and whose wheels do not fit, is passed over, and named: of a
-  project that publishes wheels an older version may have one. Where none has, the error is that of the build.
+* One whose source cannot be built, and whose wheels do not fit, is passed over, and named with the reason: of a project
+  that publishes wheels an older version may have one. No other source of that project is tried. What the user has
+  allowed to be built by its name is not passed over.
+* Nor is a build tried whose result would need a newer libc than the target's (lightgbm, minutes), unless there is no
+  other way.
 * The metadata of a source that does not say it is learnt by building the source, in the sandbox; then uv is asked
   again.
 """
@@ -34,7 +37,6 @@ if TYPE_CHECKING:
     from bundler.building.builder import Builder
     from bundler.building.built_wheels import Built
     from bundler.fetching.index_options import IndexOptions
-    from bundler.runtime.errors import BundleError
 
 
 class Sources:
@@ -52,41 +54,84 @@ class Sources:
         self._indexes = indexes
         self._offline = offline
         self._built: dict[str, Built] = {}
-        self._failed: dict[str, BundleError] = {}
-        self.passed_over: dict[tuple[NormalizedName, str], str] = {}
+        self._failed: dict[NormalizedName, tuple[str, BuildError | TargetError]] = {}
+        self._untried: set[NormalizedName] = set()
+        self._insisted: set[NormalizedName] = set()
+
+    @property
+    def passed_over(self) -> list[tuple[NormalizedName, str, str]]:
+        """The name and version of each source that could not be built, and the reason."""
+        return [
+            (name, version, error.reason if isinstance(error, BuildError) else error.what)
+            for name, (version, error) in self._failed.items()
+        ]
+
+    def has_failed(self, name: NormalizedName) -> bool:
+        """Tell whether a source of the project *name* could not be built."""
+        return name in self._failed
+
+    def failure_behind(self, unsolved: Unsolved) -> tuple[NormalizedName, str, BuildError | TargetError] | None:
+        """Return the name, the version and the error of a source that could not be built, if *unsolved* is about it."""
+        for name, (version, error) in self._failed.items():
+            if unsolved.names(name):
+                return name, version, error
+        return None
+
+    def restricted(self, query: Query) -> Query:
+        """Return *query*, which chooses no source of what could not be built."""
+        wheels_only = tuple(word for name in self._failed for word in ("--only-binary", name))
+        return replace(query, options=(*query.options, *wheels_only))
 
     def compile(self, query: Query, platform: str | None, excluded: Sequence[str]) -> Pylock:
         """Return what uv answers, asked until it knows all metadata that it needs; raise ``Unsolved`` as uv does."""
         while True:
-            only_wheels = [word for name in self._failed for word in ("--only-binary", name)]
             try:
-                return compile_once(replace(query, options=(*query.options, *only_wheels)), platform, excluded)
+                return compile_once(self.restricted(query), platform, excluded)
             except Unsolved as unsolved:
+                if not excluded and self._insists(unsolved):
+                    continue
                 needed = unsolved.needed_build
-                if needed is None or needed in self.known:
-                    failed = [error for name, error in self._failed.items() if unsolved.names(name)]
-                    raise [*failed, unsolved][0] from None
-            try:
-                self._learn(needed, query)
-            except (BuildError, TargetError) as error:
-                self._pass_over(*needed, error)
+                if needed is None or needed in self.known or needed[0] in self._failed:
+                    raise
+                try:
+                    self._learn(needed, query)
+                except (BuildError, TargetError) as error:
+                    self._pass_over(*needed, error)
 
     def can_build(self, package: Package) -> bool:
-        """Tell whether *package*, of which no wheel fits, can be built; if not, only wheels of it are chosen then."""
+        """Tell whether *package*, of which no wheel fits, can be built; if not, another version is worth a try."""
+        if package.name in self._failed:
+            return False
         try:
+            if package.name not in self._insisted and package.name not in (self._builder.policy.names or ()):
+                where = f"{package.name} {package.version}"
+                self._untried.add(package.name)
+                self._builder.check_libc(where, [wheel.filename for wheel in package.wheels or ()])
+                self._untried.discard(package.name)
             self._build(package)
         except (BuildError, TargetError) as error:
             self._pass_over(package.name, str(package.version), error)
             return False
         return True
 
+    def _insists(self, unsolved: Unsolved) -> bool:
+        """Tell whether builds that were not tried have to be, since *unsolved* is about their projects."""
+        wanted = {name for name in self._untried if unsolved.names(name)}
+        for name in wanted:
+            self._untried.discard(name)
+            self._insisted.add(name)
+            del self._failed[name]
+        return bool(wanted)
+
+    def _pass_over(self, name: NormalizedName, version: str, error: BuildError | TargetError) -> None:
+        """Choose no source of *name* from now on; raise *error* if the user has asked for just that."""
+        if name in (self._builder.policy.names or ()):
+            raise error
+        self._failed[name] = version, error
+
     def pins(self, packages: Iterable[Package]) -> list[Pin]:
         """Return the wheels of *packages*, each of which has a source, built."""
         return [self._build(package).pin for package in packages]
-
-    def _pass_over(self, name: NormalizedName, version: str, error: BundleError) -> None:
-        self._failed[name] = error
-        self.passed_over[name, version] = error.what.partition("; the end of")[0]
 
     def _learn(self, needed: tuple[NormalizedName, str], query: Query) -> None:
         """Build the source *needed*, and know its metadata."""
@@ -146,8 +191,10 @@ class SourcesQuery(Query):
 
     def compile(self, platform: str | None, excluded: Sequence[str]) -> Pylock:
         """Return what uv answers for *platform*, or for all of them; raise ``Unsolved`` with what it says."""
-        if self.sources is None or not self.may_build:
+        if self.sources is None:
             return compile_once(self, platform, excluded)
+        if not self.may_build:
+            return compile_once(self.sources.restricted(self), platform, excluded)
         return self.sources.compile(self, platform, excluded)
 
     def can_build(self, package: Package) -> bool:
@@ -156,4 +203,4 @@ class SourcesQuery(Query):
             return False
         if self.may_build:
             return self.sources.can_build(package)
-        return (package.name, str(package.version)) not in self.sources.passed_over
+        return not self.sources.has_failed(package.name)

@@ -1,7 +1,8 @@
 """A wheel → the files of the tree: every decision of *where*, and no file opened but scripts.
 
 * purelib and platlib → ``site-packages/``, scripts → ``bin/``, data → the tree's root, headers → ``include/NAME/``.
-* Shipped ``.pyc`` are dropped; INSTALLER and RECORD are written anew; console scripts are made.
+* Shipped ``.pyc`` are dropped, and Sphinx's ``docs/source/conf.py`` beside the packages, which several wheels bring by
+  accident (sktime and scikit-base); INSTALLER and RECORD are written anew; console scripts are made.
 * A first line ``#!python`` of a shipped script becomes one that holds no path of any host.
 * A10: other schemes are refused, and files that would replace the interpreter's programs or the tree's own files,
   unless they are excluded.
@@ -38,6 +39,7 @@ _REPLACED = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED", "di
 _PROTECTED_SCRIPT = re.compile(
     r"bin/(?:pythonw?[0-9.]*t?(?:-config)?|pip[0-9.]*|(?:de)?activate(?:\.[a-z0-9]+)?|activate_this\.py)(?:\.exe)?"
 )
+_OF_SPHINX = re.compile(rf"{SITE_PACKAGES}/docs?/(?:source/)?conf\.py")
 _RESERVED_PLACES = (".bundle", SITE_PACKAGES)
 _SCRIPT_LINE = re.compile(rb"#!python[^\r\n]*\r?")
 
@@ -90,7 +92,7 @@ def _all_files(wheel: Wheel, exclude: Sequence[str]) -> Iterator[TreeFile]:
         if entry.path in replaced or entry.path.endswith(".pyc") or "__pycache__/" in entry.path:
             continue
         path, is_script = _place(wheel, entry.path)
-        if path in made or _excluded(path, exclude):
+        if path in made or _OF_SPHINX.fullmatch(path) or _excluded(path, exclude):
             continue
         if entry.path.startswith(wheel.data_prefix):
             _check_place(wheel, entry, path)

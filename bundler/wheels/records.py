@@ -4,6 +4,8 @@
 * All faults are reported at once.
 * Habits of published wheels are accepted, with a warning, as long as every file that is there has its right hash:
   a hash in hex (gmsh) or with its padding (catboost), and a row for what was moved out of ``.data`` (xgboost).
+* ``top_level.txt`` is of no use to an installed distribution. Where its row is wrong (decord), it is left out, with a
+  warning.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ _BASE64 = re.compile("[A-Za-z0-9_-]+")
 _HEX = re.compile("[0-9a-f]+")
 _NUMBER = re.compile("[0-9]{1,15}")
 UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
+_USELESS = "top_level.txt"
 _COLUMNS = 3
 
 
@@ -45,7 +48,10 @@ _UNUSABLE = Row("sha256", b"", 0)  # for a path with a faulty row: listed, its f
 def parse_record(
     data: bytes, files: Mapping[str, int], *, where: str, dist_info: str
 ) -> tuple[dict[str, Row], list[str], list[ContentError]]:
-    """Compare the RECORD *data* with *files* (path → size). Return its rows, warnings, and all faults."""
+    """Compare the RECORD *data* with *files* (path → size). Return its rows, warnings, and all faults.
+
+    A file without a row is none of the wheel's.
+    """
     try:
         lines = list(csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -74,9 +80,22 @@ def parse_record(
                 faults.append(row)
             rows[path] = row if isinstance(row, Row) else _UNUSABLE
     _check_absent(absent, rows, dist_info, warnings, faults)
+    _leave_out_useless(f"{dist_info}/{_USELESS}", where, rows, warnings, faults, unlisted)
     missing = sorted(files.keys() - rows.keys() - unlisted)
     faults += [_fault(where, f"does not list {path}, which is in the wheel") for path in missing]
     return rows, warnings, faults
+
+
+def _leave_out_useless(
+    path: str, where: str, rows: dict[str, Row], warnings: list[str], faults: list[ContentError], unlisted: set[str]
+) -> None:
+    """Make a warning of the fault of *path*, if it has one."""
+    if rows.get(path) is _UNUSABLE:
+        fault = next(fault for fault in faults if fault.where == f"{where}: {path}")
+        faults.remove(fault)
+        warnings.append(f"{fault.fault}; it is of no use, and left out")
+        unlisted.add(path)
+        del rows[path]
 
 
 def _check_absent(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import zipfile
 from dataclasses import replace
@@ -16,6 +17,7 @@ from support.package_servers import Site, serving
 from support.sdist_factory import make_sdist
 from support.wheel_factory import make_wheel
 
+from bundler.building.backends import BuildError
 from bundler.building.builder import Builder, BuildPolicy
 from bundler.caching.build_cache import Cache
 from bundler.create import lock
@@ -178,6 +180,23 @@ def test_build_requirements_are_installed_and_those_of_the_user_too(shelf, locke
     assert [str(item.name) for item in pin.build.requires] == ["helper", "tool"]
 
 
+RECORDED = """
+import csv, glob, os, sys
+(record,) = glob.glob(sys.prefix + "/lib/*/site-packages/tool-1.0.dist-info/RECORD")
+paths = [row[0] for row in csv.reader(open(record))]
+assert "tool.py" in paths and "../../../bin/tool" in paths, paths
+site = os.path.dirname(os.path.dirname(record))
+assert all(os.path.exists(os.path.join(site, path)) for path in paths), paths
+"""
+
+
+def test_a_build_requirement_finds_its_own_files_by_its_record(shelf, locked):
+    """cmake does, and lightgbm is built by it."""
+    make_wheel(shelf, "tool", "1.0", {"tool.py": b"", "tool-1.0.data/scripts/tool": b"#!python\n"})
+    make_sdist(shelf, "app", "1.0", {}, before=RECORDED, build_requires=["tool"])
+    assert len(locked("app").pins) == 1
+
+
 def test_a_build_requirement_may_be_a_source_itself(shelf, locked):
     make_sdist(shelf, "tool", "1.0", {"tool.py": "value = 1\n"})
     make_sdist(shelf, "app", "1.0", {}, before="import tool", build_requires=["tool"])
@@ -225,6 +244,85 @@ def test_a_version_that_can_neither_be_built_nor_has_a_fitting_wheel_is_passed_o
     assert [text for text in reporter.warnings if "app 2.0 is passed over" in text]
     with pytest.raises(BundleError, match=r"app"):
         lock(["app==2.0"], options=replace(options, target=replace_libc(options.target)))
+
+
+@pytest.fixture
+def newer(shelf):
+    """A build requirement that exists for newer Pythons only, and a source that needs it: so are maturin's for 3.7."""
+    headers = b"Metadata-Version: 2.1\nName: newer\nVersion: 1.0\nRequires-Python: >=3.9\n"
+    make_wheel(shelf, "newer", "1.0", {"newer.py": b"", "newer-1.0.dist-info/METADATA": headers})
+    return make_sdist(shelf, "app", "2.0", {"app.py": ""}, build_requires=["newer"])
+
+
+@pytest.fixture
+def failing(shelf):
+    return make_sdist(shelf, "app", "2.0", {"app.py": ""}, before="raise ValueError('no such luck')")
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("newer", r"is built with what CPython 3\.7\.16 cannot have \(newer\)"),
+        ("failing", r"its build fails .*2\.0\.log"),
+    ],
+)
+def test_a_version_whose_build_fails_is_passed_over_for_one_with_a_wheel(source, reason, shelf, options, request):
+    """transformers and catboost for 3.7: their newest sources are for newer Pythons, though they do not say so."""
+    request.getfixturevalue(source)
+    make_wheel(shelf, "app", "1.0", {"app.py": b""})
+    make_sdist(shelf, "app", "1.5", {"app.py": ""}, before="raise ValueError('one attempt is enough')")
+    reporter = Heard()
+    (pin,) = lock(["app"], options=options, reporter=reporter).pins
+    assert str(pin.version) == "1.0"
+    (warning,) = reporter.warnings
+    assert re.fullmatch(rf"app 2\.0 is passed over for 1\.0: it has no wheel that fits, and {reason}\)?", warning)
+    with pytest.raises(BuildError, match=r"app 2\.0") as caught:
+        lock(["app==2.0"], options=options)
+    assert caught.value.hint.startswith("the nearest versions with a wheel: app 1.0; or offer a wheel of app")
+    with pytest.raises(BuildError, match=r"app 2\.0"):
+        lock(["app"], options=replace(options, build=BuildPolicy(names=frozenset({"app"}))))
+
+
+@pytest.fixture
+def for_newer_glibc(shelf):
+    make_wheel(shelf, "app", "2.0", {"app.py": b""}, tag="py3-none-manylinux_2_28_x86_64")
+    make_sdist(shelf, "app", "2.0", {"app.py": ""})
+
+
+@pytest.mark.skipif(os.confstr("CS_GNU_LIBC_VERSION") <= "glibc 2.27", reason="this host is as old as the target")
+def test_a_build_that_would_need_a_newer_glibc_as_its_wheels_do_is_not_tried(shelf, options, for_newer_glibc):
+    """lightgbm 4.6.0 for glibc 2.27: ten minutes in vain."""
+    make_wheel(shelf, "app", "1.0", {"app.py": b""})
+    reporter = Heard()
+    options = replace(options, target=replace_libc(options.target))
+    (pin,) = lock(["app"], options=options, reporter=reporter).pins
+    assert (str(pin.version), reporter.built) == ("1.0", [])
+    reason = "its wheels need a newer glibc than 2.27, and so would one that is built on this host"
+    assert reporter.warnings == [f"app 2.0 is passed over for 1.0: it has no wheel that fits, and {reason}"]
+    named = replace(options, build=BuildPolicy(names=frozenset({"app"})))
+    (pin,) = lock(["app"], options=named, reporter=reporter).pins
+    assert (str(pin.version), reporter.built) == ("2.0", ["app 2.0"])
+
+
+@pytest.mark.parametrize("requirement", ["app", "app==2.0"])
+def test_it_is_tried_where_there_is_no_other_way(requirement, options, for_newer_glibc):
+    (pin,) = lock([requirement], options=replace(options, target=replace_libc(options.target))).pins
+    assert (str(pin.version), pin.filename) == ("2.0", "app-2.0-py3-none-any.whl")
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("src/_mssql.c:1275:10: fatal error: sqlfront.h: No such file or directory", "install what has sqlfront.h"),
+        ("error: command '/usr/bin/gcc' failed with exit code 1", "a C compiler is missing, or a header file"),
+        ("what nobody knows", "offer a wheel of app with --find-links"),
+    ],
+)
+def test_what_a_failed_build_says_becomes_what_to_type(said, hint, shelf, locked):
+    make_sdist(shelf, "app", "1.0", {}, before=f"print({said!r}, flush=True)\nraise SystemExit(1)")
+    with pytest.raises(BuildError) as caught:
+        locked("app")
+    assert caught.value.hint.startswith(hint)
 
 
 def replace_libc(target):

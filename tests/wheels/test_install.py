@@ -74,6 +74,14 @@ def test_shipped_bytecode_is_dropped(tmp_path):
     assert set(install(make_wheel(tmp_path, files=files))) - KEPT == {"site-packages/a.py"}
 
 
+def test_the_configuration_of_sphinx_beside_the_packages_is_dropped(tmp_path):
+    """sktime and scikit-base bring one each, at the same path; one inside of a package is the package's."""
+    dropped = ["docs/source/conf.py", "docs/conf.py", "doc/conf.py"]
+    kept = ["docs/source/index.py", "demo/docs/conf.py", "conf.py"]
+    found = install(make_wheel(tmp_path, files=dict.fromkeys([*dropped, *kept], b"x = 1\n")))
+    assert found.keys() - KEPT == {f"site-packages/{path}" for path in kept}
+
+
 def test_executables_are_what_the_wheel_says_and_everything_in_bin(tmp_path):
     files = {"run": b"", "plain": b"", f"{DATA}/scripts/s": b"", f"{DATA}/data/bin/b": b"", f"{DATA}/data/share/d": b""}
     found = install(make_wheel(tmp_path, files=files, modes={"run": 0o100777}))

@@ -122,6 +122,24 @@ def test_a9_accepts_padding_with_one_warning(tmp_path):
     assert "has its hash with padding (and 3 more)" in warning
 
 
+@pytest.mark.parametrize("wrong", ["sha256=abc,17", ",", "sha256=" + "A" * 43 + ",17"])
+def test_a9_a_wrong_row_of_top_level_txt_leaves_that_out_with_a_warning(tmp_path, wrong):
+    """decord 0.6.0 was published like this; everything else of a wheel has to be what RECORD says."""
+
+    def spoilt(name):
+        return lambda text: re.sub(rf"{re.escape(name)},.*", f"{name},{wrong}", text)
+
+    files = {"demo.py": b"x = 1\n", f"{INFO}/top_level.txt": b"demo\n"}
+    heard = []
+    path = make_wheel(tmp_path, files=files, record=spoilt(f"{INFO}/top_level.txt"))
+    assert sorted(read_all(path, heard.append)) == [f"{INFO}/METADATA", f"{INFO}/WHEEL", "demo.py"]
+    (warning,) = heard
+    assert "top_level.txt" in warning
+    assert "it is of no use, and left out" in warning
+    with pytest.raises(ContentError, match=r"demo\.py"):
+        read_all(make_wheel(tmp_path, files=files, record=spoilt("demo.py")), heard.append)
+
+
 def test_a9_accepts_padding_of_a_stronger_hash(tmp_path):
     both = "sha256=" + hashed("sha256"), f"sha512={hashed('sha512')}=="
     assert read_all(make_wheel(tmp_path, record=lambda text: text.replace(*both)), lambda _: None)
