@@ -251,6 +251,7 @@ def create(
             libc_version=needed_libc(options.target, [pin.filename for pin in locked.pins]),
             bytecode=compiler.version if compiler else None,
             documents=documents,
+            sources={str(pin.name): pin.made_of for pin in locked.pins},
             serial=options.serial,
         )
         requires = {f"{item.name} {item.version}": item.requires for item in image.tree.distributions}

@@ -44,6 +44,17 @@ class Pin:
     build: Build | None = None
     environment: Path | None = None
 
+    @property
+    def made_of(self) -> str:
+        """What the wheel was made of here; empty if it was published."""
+        if self.environment is not None:
+            return "environment"
+        if self.build is None:
+            return ""
+        if self.build.repository is not None:
+            return f"git {self.build.repository.commit}"
+        return f"{'directory' if self.build.is_directory else 'sdist'} sha256:{self.build.source.sha256}"
+
     def to_table(self, locate: Callable[[Pin], dict[str, str]]) -> dict[str, Any]:
         """Return the pin as a table; *locate* says where a file is."""
         table: dict[str, Any] = {"name": self.name, "version": str(self.version), "filename": self.filename}

@@ -70,9 +70,14 @@ def assemble(
     libc_version: str,
     bytecode: str | None,
     documents: Mapping[str, bytes],
+    sources: Mapping[str, str] | None = None,
     serial: int = 0,
 ) -> Image:
-    """Join *layers* to an image; *documents* maps paths of the bundle's own files to their bytes."""
+    """Join *layers* to an image; *documents* maps paths of the bundle's own files to their bytes.
+
+    *sources* says, by the name of a distribution, what its wheel was made of; others were published.
+    """
+    made = sources or {}
     alike = {path: data for path, data in documents.items() if path.startswith((DECODER_PATH, *LAUNCH_PATHS))}
     tar, listed = _tar_of_documents({path: data for path, data in documents.items() if path not in alike}, TREE_PATH)
     launch_tar, launched = _tar_of_documents(alike)
@@ -84,7 +89,11 @@ def assemble(
         bytecode=bytecode,
         distributions=tuple(
             sorted(
-                (item._replace(layer=n) for n, layer in enumerate(layers, 1) for item in layer.distributions),
+                (
+                    item._replace(layer=n, source=made.get(item.name, ""))
+                    for n, layer in enumerate(layers, 1)
+                    for item in layer.distributions
+                ),
                 key=lambda item: item.name,
             )
         ),

@@ -35,7 +35,10 @@ SIGNATURES = ".bundle/signatures"
 
 
 class Distribution(NamedTuple):
-    """An installed project: the wheel it came from (sha256 as hex), its layer, its files' size in bytes."""
+    """An installed project: the wheel it came from (sha256 as hex), its layer, its files' size in bytes.
+
+    *source* is what the wheel was made of by whoever made the bundle; empty if it was published.
+    """
 
     name: str
     version: str
@@ -44,6 +47,7 @@ class Distribution(NamedTuple):
     layer: int
     size: int
     requires: Tuple[str, ...]
+    source: str = ""
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Distribution:
@@ -57,6 +61,7 @@ class Distribution(NamedTuple):
             fields.size("layer"),
             fields.size("size"),
             fields.strings("requires"),
+            fields.get("source", str),
         )
 
 

@@ -75,7 +75,7 @@ def _files(*rows: list[Any]) -> Callable[[Any], Any]:
 
 def _distribution(**fields: object) -> dict[str, object]:
     plain = {"name": "a", "version": "1.0", "wheel": "a-1.0-py3-none-any.whl", "sha256": HEX, "layer": 1, "size": 6}
-    return {**plain, "requires": [], **fields}
+    return {**plain, "requires": [], "source": "", **fields}
 
 
 def _row(
