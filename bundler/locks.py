@@ -120,7 +120,8 @@ class Lock:
 
     def to_embedded_toml(self) -> str:
         """Return the copy that travels inside the bundle: of a place on this host, only the file name is left."""
-        return self._to_toml(_location_for_all, lambda path: path.name)
+        everywhere = replace(self, pins=tuple(map(_without_host, self.pins)))
+        return everywhere._to_toml(_location_for_all, lambda path: path.name)  # noqa: SLF001 - its own class
 
     def _to_toml(self, locate: Callable[[Pin], dict[str, str]], name: Callable[[Path], str]) -> str:
         tool: dict[str, Any] = {"target": self.target.to_json()}
@@ -211,6 +212,16 @@ def _location(pin: Pin, relative_to: Path | None) -> dict[str, str]:
 
 def _location_for_all(pin: Pin) -> dict[str, str]:
     return {"url": _bare(pin.url)} if pin.url else {"path": pin.filename}
+
+
+def _without_host(pin: Pin) -> Pin:
+    """Return *pin*; of a git repository on this host, only the last name is left."""
+    repository = pin.build.repository if pin.build is not None else None
+    if pin.build is None or repository is None or urlsplit(repository.url).scheme not in ("", "file"):
+        return pin
+    name = repository.url.rstrip("/").rpartition("/")[2]
+    source = replace(pin.build.source, url=None, path=Path(name))
+    return replace(pin, build=replace(pin.build, source=source, repository=replace(repository, url=name)))
 
 
 def _relative(path: Path, relative_to: Path | None) -> str:

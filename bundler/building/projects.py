@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from bundler.caching.build_cache import Cache
 
+_ARCHIVAL = ".git_archival.txt"
 _LEFT_BEHIND = (
     *(".git", ".hg", ".svn", ".tox", ".nox", ".venv", "venv", "build", "dist", "node_modules"),
     *("__pycache__", "*.egg-info", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
@@ -81,6 +82,7 @@ def git_project(url: str, revision: str | None, subdirectory: str, cache: Cache)
         directory = clone / subdirectory
         if not directory.resolve().is_relative_to(clone.resolve()) or not directory.is_dir():
             raise UsageError(where, "has no such directory", got=subdirectory)
+        _describe(clone, directory, commit)
         name = url.rstrip("/").rpartition("/")[2].removesuffix(".git") or "project"
         pin = _archived(directory, name, cache, url=where)
     repository = Repository(url=where, commit=commit, subdirectory=subdirectory)
@@ -97,6 +99,26 @@ def _commit_of(clone: Path, revision: str, where: str) -> str:
         if answer.returncode == 0:
             return answer.stdout.strip()
     raise BundleError(where, "has no such commit, tag or branch", got=revision)
+
+
+def _describe(clone: Path, directory: Path, commit: str) -> None:
+    """Write to *directory* of *clone* what projects that take their version from git read where there is no ``.git``.
+
+    setuptools_scm, and hatch-vcs with it, call it ``.git_archival.txt``; ``git archive`` would fill it in.
+    """
+    described = _asked(clone, "describe", "--tags", "--long", "--match", "*[0-9]*", commit)
+    date = _asked(clone, "show", "--no-patch", "--format=%cI", commit)
+    lines = [f"node: {commit}", f"node-date: {date}", *([f"describe-name: {described}"] if described else [])]
+    (directory / _ARCHIVAL).unlink(missing_ok=True)  # it may be a link
+    (directory / _ARCHIVAL).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _asked(clone: Path, *arguments: str) -> str:
+    """Return what git answers about *clone*; empty if it has no answer."""
+    answer = subprocess.run(
+        ["git", "-C", str(clone), *arguments], capture_output=True, text=True, check=False, errors="replace"
+    )
+    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def _git(where: str, *arguments: str) -> None:

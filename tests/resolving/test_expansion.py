@@ -160,6 +160,9 @@ def test_a_commit_of_a_repository_is_built_and_locked_by_its_hash(revision, ask,
     assert (build.url, build.commit, build.subdirectory) == (url, commit, "py")
     text = locked.to_toml()
     assert f'commit-id = "{commit}"' in text
+    travelling = locked.to_embedded_toml()
+    assert str(tmp_path) not in travelling
+    assert Lock.from_toml(travelling, tmp_path / "pylock.toml", None).pins[0].sha256 == locked.pins[0].sha256
     assert Lock.from_toml(text, tmp_path / "pylock.toml", None) == locked
 
 
@@ -247,3 +250,21 @@ def test_a1_another_machine_refuses_a_directory_that_has_changed(ask, project, c
     options = Options(target=target_of("3.7"), indexes=IndexOptions, cache=cache)
     with pytest.raises(ContentError, match="has other files than when it was locked"):
         builder_for(options, Reporter()).rebuild(locked.pins[0])
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_a_project_that_takes_its_version_from_git_has_it(cache, tmp_path):
+    work = tmp_path / "scm"
+    work.mkdir()
+    (work / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools>=61", "setuptools_scm>=7"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "scm"\ndynamic = ["version"]\n'
+        '[tool.setuptools]\npy-modules = ["scm"]\n[tool.setuptools_scm]\n'
+    )
+    (work / "scm.py").write_text("")
+    who = ["-c", "user.name=me", "-c", "user.email=me@example.test"]
+    for arguments in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "one"], ["tag", "v1.4.2"]):
+        subprocess.run(["git", *arguments], cwd=work, check=True)
+    options = Options(target=target_of("3.7"), cache=cache)
+    assert pins(lock([f"scm @ git+file://{work}@v1.4.2"], options=options)) == ["scm 1.4.2"]
