@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 
 import bundler.runtime
 from bundler.building.backends import Backend
-from bundler.building.built_wheels import Built, find_kept, keep
+from bundler.building.built_wheels import Built, find_kept, keep, read_headers
 from bundler.building.environments import make_environment
 from bundler.building.projects import Project, directory_project, git_project
 from bundler.building.sandbox import find_sandbox
@@ -121,6 +121,11 @@ class Builder:
     def build_project(self, project: Project) -> Built:
         """Return the wheel of *project*, whose name and version are those that come out; errors as of ``build``."""
         return self._build(project, None)
+
+    def open_published(self, pin: Pin) -> Built:
+        """Return the wheel *pin*, which was published, fetched and not built, for what its METADATA says."""
+        ((_, wheel),) = self._fetched([pin])
+        return read_headers(pin, wheel)
 
     def wheel(self, pin: Pin) -> Path:
         """Return the file of the wheel *pin*, which was built."""

@@ -76,7 +76,7 @@ def keep(
         (entry.path / _PIN).write_bytes(to_json(pin.to_table(_absolute)))
         shutil.copyfile(packed, entry.path / _WHEEL)
         entry.publish()
-    return _built(pin, packed)
+    return read_headers(pin, packed)
 
 
 def find_kept(key: str, project: Project, cache: Cache) -> Built | None:
@@ -95,7 +95,7 @@ def find_kept(key: str, project: Project, cache: Cache) -> Built | None:
     _publish(directory / _WHEEL, pin.sha256, cache)
     source = replace(project.source, name=pin.name, version=pin.version)  # the same bytes may be from elsewhere now
     build = replace(pin.build, source=source, repository=project.repository, is_directory=project.is_directory)
-    return _built(replace(pin, build=build), directory / _WHEEL)
+    return read_headers(replace(pin, build=build), directory / _WHEEL)
 
 
 def _check_name(wheel: Path, project: Project, target: Target) -> tuple[NormalizedName, Version]:
@@ -130,7 +130,8 @@ def _absolute(pin: Pin) -> dict[str, str]:
     return {"url": pin.url} if pin.url else {"path": str(pin.path)}
 
 
-def _built(pin: Pin, wheel: Path) -> Built:
+def read_headers(pin: Pin, wheel: Path) -> Built:
+    """Return *pin* with the headers of the METADATA in *wheel* that a resolver needs."""
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
         headers = BytesHeaderParser().parsebytes(archive.read(name))

@@ -6,6 +6,6 @@
 
 In reading order: ``resolver``, ``requirement_files``, ``uv_command``, ``resolver_errors``, ``baseline_constraints``,
 ``baseline_requirements``, ``dropped_requirements``; what an image has is in ``baseline/``. Projects in requirement
-files: ``expansion``, ``project_lines``; sources and uv: ``sources``, ``uv_query``, ``no_build_python``. Conda's
-files are read in ``conda/``.
+files: ``expansion``, ``project_lines``; sources and uv: ``sources``, ``invalid_requirements``, ``uv_query``,
+``no_build_python``. Conda's files are read in ``conda/``.
 """

@@ -157,6 +157,9 @@ def _resolve(
         pins += query.sources.pins(to_build)
         for name, reason in query.sources.passed_over.items():
             reporter.warning(f"{name} is passed over for another version: it has no wheel that fits, and {reason}")
+        for name, read_as in query.sources.read_as.items():
+            said = ", ".join(f"{text} as {valid}" for text, valid in read_as.items())
+            reporter.warning(f"{name} requires what has no valid version; read, as pip once did: {said}")
     lock = Lock(target=target, pins=tuple(sorted(pins, key=lambda pin: pin.name)), provided=provided)
     reporter.resolved(lock)
     return lock

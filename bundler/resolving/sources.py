@@ -5,6 +5,7 @@
   that publishes wheels an older version may have one.
 * The metadata of a source that does not say it is learnt by building the source, in the sandbox; then uv is asked
   again.
+* Where uv does not accept what an old wheel requires, it is read as pip read it (``invalid_requirements``).
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
-from bundler.locks import place_of
+from bundler.locks import place_of, select_pins
 from bundler.pins import Pin
+from bundler.resolving.invalid_requirements import valid_requirements
 from bundler.resolving.resolver_errors import Unsolved
 from bundler.resolving.uv_query import Metadata, Query, compile_once
 from bundler.runtime.errors import ContentError, TargetError
+from bundler.targets import compatibility_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,6 +44,7 @@ class Sources:
         self._builder = builder
         self._built: dict[str, Built] = {}
         self.passed_over: dict[str, str] = {}
+        self.read_as: dict[str, dict[str, str]] = {}
 
     def compile(self, query: Query, platform: str | None, excluded: Sequence[str]) -> Pylock:
         """Return what uv answers, asked until it knows all metadata that it needs; raise ``Unsolved`` as uv does."""
@@ -47,7 +52,7 @@ class Sources:
             try:
                 return compile_once(query, platform, excluded)
             except Unsolved as unsolved:
-                needed = unsolved.needed_build
+                needed = unsolved.needed_build or unsolved.invalid_metadata
                 if needed is None or needed in self.known:
                     raise
                 self._learn(needed, query)
@@ -66,9 +71,8 @@ class Sources:
         return [self._build(package).pin for package in packages]
 
     def _learn(self, needed: tuple[NormalizedName, str], query: Query) -> None:
-        """Build the source *needed*, and know its metadata."""
+        """Know the metadata of *needed*: a source, which is built for it, or a wheel whose own uv does not accept."""
         name, version = needed
-        self._builder.policy.check(name, version)
         self.known[needed] = Metadata()  # so that uv can say where it is
         alone = replace(
             query,
@@ -80,14 +84,23 @@ class Sources:
             options=("--no-deps",),
         )
         try:
-            packages = compile_once(alone, None, []).packages
-            built = self._build(next(package for package in packages if package.name == name))
+            built = self._open(compile_once(alone, None, []), name)
+            requires, read_as = valid_requirements(built.requires)
         except BaseException:
             del self.known[needed]
             raise
-        self.known[needed] = Metadata(
-            requires=built.requires, extras=built.extras, requires_python=built.requires_python
-        )
+        if read_as:
+            self.read_as[f"{name} {version}"] = read_as
+        self.known[needed] = Metadata(requires=requires, extras=built.extras, requires_python=built.requires_python)
+
+    def _open(self, pylock: Pylock, name: NormalizedName) -> Built:
+        """Return the wheel of the package *name* of *pylock*: one that fits, or else that of its source."""
+        package = next(package for package in pylock.packages if package.name == name)
+        tags = frozenset(compatibility_tags(self._builder.target))
+        if not any(tags & parse_wheel_filename(wheel.filename)[3] for wheel in package.wheels or ()):
+            return self._build(package)
+        (pin,) = select_pins(replace(pylock, packages=[package]), Path(), self._builder.target)
+        return self._builder.open_published(pin)
 
     def _build(self, package: Package) -> Built:
         source = _source_of(package)

@@ -278,3 +278,15 @@ def test_rebuilding_what_was_not_built_is_a_mistake_of_the_caller(shelf, locked)
     (pin,) = locked("helper").pins
     with pytest.raises(ValueError, match="was not built"):
         Builder.rebuild(None, pin)
+
+
+def test_what_an_old_wheel_requires_is_read_as_pip_read_it_and_said(shelf, options, created):
+    make_wheel(shelf, "pandas", "0.24.2", {"pandas.py": b""}, requires=["pytz (>=2011k)", "six<2"])
+    make_wheel(shelf, "pytz", "2020.1", {"pytz.py": b""})
+    make_wheel(shelf, "six", "1.0", {"six.py": b""})
+    reporter = Heard()
+    locked = lock(["pandas==0.24.2"], options=options, reporter=reporter)
+    assert [str(pin.name) for pin in locked.pins] == ["pandas", "pytz", "six"]
+    what = "pandas 0.24.2 requires what has no valid version; read, as pip once did: pytz (>=2011k) as pytz"
+    assert reporter.warnings == [what]
+    created(locked)
