@@ -14,7 +14,7 @@ from support.wheel_factory import make_wheel
 
 from bundler.building.builder import Builder, BuildPolicy
 from bundler.caching.build_cache import Cache
-from bundler.create import lock
+from bundler.create import create, lock
 from bundler.locks import Lock
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError
@@ -290,3 +290,12 @@ def test_what_an_old_wheel_requires_is_read_as_pip_read_it_and_said(shelf, optio
     what = "pandas 0.24.2 requires what has no valid version; read, as pip once did: pytz (>=2011k) as pytz"
     assert reporter.warnings == [what]
     created(locked)
+
+
+def test_a_name_that_was_given_up_is_said_to_bring_nothing(shelf, options, tmp_path):
+    make_sdist(shelf, "sklearn", "0.0", {})
+    reporter = Heard()
+    create(lock(["sklearn"], options=options), tmp_path / "deps.pyz", options=options, reporter=reporter)
+    assert reporter.warnings == [
+        "sklearn is an empty project, and nothing here brings its modules: require scikit-learn instead"
+    ]
