@@ -7,7 +7,7 @@
 * All happens in a copy, in which the folders ``NAME.tar.gz``, ``NAME.zip``, ``NAME.whl`` and ``NAME.git`` have become
   archives, wheels and repositories. ``${HERE}`` is the file's folder there, ``${FEED}`` the same folder over HTTP on
   loopback, ``${INDEX_URL}`` the index that pip uses.
-* One at a time, and nothing stays but the cache.
+* One at a time, and nothing stays but the cache, which is kept below 6 GB.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ from typing import TYPE_CHECKING
 
 from pip._internal.models.index import PyPI
 
+from bundler.caching.build_cache import Cache
 from bundler.fetching.index_options import index_options
 from bundler.interpreters import find_interpreter
+from bundler.runtime.errors import BundleError
 from bundler.runtime.targets import Target
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 REAL = Path(__file__).parent.parent / "fixtures" / "requirements" / "real"
 _SECONDS = 1800
+_CACHE_SIZE = 6_000_000_000
 _GIT = ("git", "-c", "user.name=corpus", "-c", "user.email=corpus@localhost", "-c", "init.defaultBranch=main")
 
 
@@ -141,6 +144,8 @@ class Corpus:
         finally:
             for path in (out, self._directory / "trees"):
                 _remove(path)
+            with contextlib.suppress(BundleError):  # while another process uses it
+                Cache(self._cache).prune(max_bytes=_CACHE_SIZE)
         return Outcome(entry=entry, verdict=verdict, facts=facts, seconds=round(time.monotonic() - start, 1))
 
     def _try(self, entry: Entry, out: Path) -> tuple[str, str]:
@@ -168,6 +173,8 @@ class Corpus:
             return "refused", _error_of(answer.stderr)
         made = json.loads(answer.stdout)
         facts = f"{len(made['packages'])} packages, {made['size'] / 1e6:.1f} MB"
+        if not entry.imports:
+            return "created", facts
         python = self._python(Target.from_json(made["target"]))
         code = f"import {', '.join(entry.imports)}; assert {entry.holds}, {entry.holds!r}"
         run = [python, out, "run", "--expect", made["digest"], "--", "python", "-c", code]
