@@ -26,6 +26,7 @@ import bundler.runtime
 from bundler.building.backends import Backend
 from bundler.building.built_wheels import Built, find_kept, keep, read_headers
 from bundler.building.environments import make_environment
+from bundler.building.native_code import brought_along
 from bundler.building.projects import Project, directory_project, git_project
 from bundler.building.sandbox import find_sandbox
 from bundler.building.source_trees import read_build_system, unpack
@@ -221,12 +222,22 @@ class Builder:
                 requires = self._pins([*wanted, *more], interpreter)
                 shutil.rmtree(root / "environment")
                 make_environment(interpreter, self._fetched(requires), root / "environment", self._reporter.warning)
+            brought = brought_along(tree)
             try:
                 wheel = backend.build()
             except BundleError as error:
                 raise _with_hint(error, source) from None
             python = interpreter.version
-            return keep(wheel, key, project, target=self.target, python=python, requires=requires, cache=self._cache)
+            return keep(
+                wheel,
+                key,
+                project,
+                target=self.target,
+                python=python,
+                requires=requires,
+                brought=brought,
+                cache=self._cache,
+            )
 
     def _interpreter(self) -> tuple[Interpreter, bool]:
         """Return what builds, and whether it is the target's own Python."""

@@ -27,7 +27,7 @@ from bundler.runtime.errors import ContentError, TargetError
 from bundler.targets import compatibility_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -50,16 +50,25 @@ class Built:
 
 
 def keep(
-    wheel: Path, key: str, project: Project, *, target: Target, python: str, requires: Sequence[Pin], cache: Cache
+    wheel: Path,
+    key: str,
+    project: Project,
+    *,
+    target: Target,
+    python: str,
+    requires: Sequence[Pin],
+    brought: Collection[str],
+    cache: Cache,
 ) -> Built:
     """Pack and check *wheel*, put it into *cache* under *key* and under its sha256, and return it.
 
+    *brought* are the hashes of the shared objects that the source has brought along.
     Raise ``ContentError`` if it is another project's, and ``TargetError`` if it does not fit *target*.
     """
     name, version = _check_name(wheel, project, target)
     packed = wheel.with_name(f"{wheel.name}.packed")
     repack(wheel, packed)
-    check_native_code(packed, target, project.where)
+    check_native_code(packed, target, project.where, brought)
     with packed.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     build = Build(

@@ -253,6 +253,16 @@ def test_a_library_that_the_target_may_lack_is_refused_by_name(shelf, locked):
 
 
 @pytest.mark.slow
+def test_a_library_that_the_source_brought_ready_made_is_its_authors_business(shelf, locked, tmp_path):
+    library = tmp_path / "ready.so"
+    command = ["gcc", "-shared", "-xc", "/dev/null", "-Wl,--no-as-needed", "-lcrypt", "-o", library]
+    subprocess.run(command, check=True)
+    make_sdist(shelf, "ready", "1.0", {"ready/ready.so": library.read_bytes(), "ready/__init__.py": ""})
+    (pin,) = locked("ready").pins
+    assert pin.build is not None
+
+
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.parametrize(
     ("requirement", "code"),
