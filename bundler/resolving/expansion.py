@@ -47,6 +47,8 @@ _NOT_HERE = {
     "win-inet-pton": "for Windows only",
     "pkg-resources": "no project: an old pip's freeze has made it up",
 }
+# What conda's freezes list with a path, and what PyPI has of that name wants another numpy.
+_CONDAS_OWN = dict.fromkeys(("mkl-fft", "mkl-random", "mkl-service"), "part of conda's numpy: not needed")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,7 +131,11 @@ class Expansion:
                 self.left_out.setdefault(reason, []).append(name[0])
                 return ""
         if meant := elsewhere(line, base):
-            self.read_as_names.append(line.partition("@")[0].strip())
+            named = line.partition("@")[0].strip()
+            if reason := _CONDAS_OWN.get(named.lower().replace("_", "-")):
+                self.left_out.setdefault(reason, []).append(named)
+                return ""
+            self.read_as_names.append(named)
             return meant
         project = parse_project_line(line, base)
         if project is None:

@@ -91,7 +91,8 @@ def _project_at(place: str, base: Path, *, named: bool, editable: bool) -> Proje
     elif parts.scheme:
         return None
     path = base / Path(place.partition("#")[0]).expanduser()
-    if path.is_dir() and (editable or named or "/" in place or place.startswith(".")):
+    # Nothing else is looked for on disk: a name with its hashes may be longer than any path.
+    if (editable or named or "/" in place or place.startswith(".")) and path.is_dir():
         return ProjectLine(kind="directory", place=str(path))
     if place.endswith(ARCHIVES) and path.is_file():
         return ProjectLine(kind="archive", place=str(path))

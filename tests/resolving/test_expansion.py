@@ -182,6 +182,20 @@ def test_what_is_not_for_here_is_left_out_with_its_reason(ask):
     ]
 
 
+def test_what_is_condas_own_in_a_freeze_of_conda_is_left_out(ask):
+    reporter = Heard()
+    text = "helper\nmkl-random @ file:///croot/mkl_random_1682950433854/work\n"
+    assert pins(ask(text=text, reporter=reporter)) == ["helper 1.0"]
+    assert reporter.warnings == ["left out: mkl-random: part of conda's numpy: not needed"]
+
+
+def test_a_line_with_many_hashes_is_longer_than_any_path_and_no_path(ask, shelf):
+    (wheel,) = shelf.glob("helper-1.0-*.whl")
+    hashes = [hashlib.sha256(wheel.read_bytes()).hexdigest(), *(f"{number:064x}" for number in range(80))]
+    text = " \\\n".join(["helper==1.0", *(f"    --hash=sha256:{each}" for each in hashes)])
+    assert pins(ask(text=f"{text}\n")) == ["helper 1.0"]
+
+
 def test_the_other_lines_of_a_file_stay_where_they_are(ask, project, tmp_path):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "b.txt").write_text("-e ../proj\n\nsix ==\n")
