@@ -2,6 +2,7 @@
 
 * A directory, a source distribution or a commit (``project_lines``) is built, and its line becomes ``NAME @ file:///…``.
 * What a freeze of another machine has and no index has is read as what it means, or left out, with one warning for all.
+* So is what uv reads in another way than pip: variables anywhere in a line, and words that go on in the next line.
 * Files are rewritten only if something in them changes, each line where it was: errors still name file and line.
 """
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 _MAX_ARCHIVE = 1 << 30
 _FIND_LINKS = re.compile(r"(?P<option>-f|--find-links)(?P<between>\s*=\s*|\s+)(?P<place>.+)")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+# A variable in front of which there is no URL, and a line that is continued in the middle of a requirement.
+_UV_DIFFERS = re.compile(r"^[^#\n:]*\$\{[A-Z0-9_]+\}|^[^#\n]*[^\s#]\\$", re.MULTILINE)
 # What only exists for Windows, and pip's freezes there list without a marker; and what Debian's pip once made up.
 _NOT_HERE = {
     "pywin32": "for Windows only",
@@ -91,15 +94,16 @@ class Expansion:
         if resolved in parents:
             return None  # refused where files are read
         lines: list[str] = []
-        changed = False
-        for number, line in logical_lines(read_text(path), self.environ):
+        text = read_text(path)
+        changed = _UV_DIFFERS.search(text) is not None
+        for number, line in logical_lines(text, self.environ):
             lines += [""] * (number - 1 - len(lines))
             new = self._file_line(line, path, f"{path.name}:{number}", (*parents, resolved))
             changed |= new != line
             lines.append(new)
         if not changed:
             return None
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # variables may hold credentials
         copy = self.directory / f"{len(list(self.directory.iterdir()))}" / path.name
         copy.parent.mkdir()
         copy.write_text("".join(f"{self._moved(line, path)}\n" for line in lines), encoding="utf-8")

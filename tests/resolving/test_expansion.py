@@ -196,6 +196,17 @@ def test_a_line_with_many_hashes_is_longer_than_any_path_and_no_path(ask, shelf)
     assert pins(ask(text=f"{text}\n")) == ["helper 1.0"]
 
 
+def test_a_variable_is_replaced_wherever_it_stands(ask, shelf, monkeypatch):
+    make_wheel(shelf, "helper", "2.0", {"helper.py": b""})
+    monkeypatch.setenv("HELPER_VERSION", "1.0")
+    assert pins(ask(text="helper==${HELPER_VERSION}\n")) == ["helper 1.0"]
+
+
+def test_a_line_may_go_on_in_the_middle_of_a_requirement(ask, shelf):
+    make_wheel(shelf, "helper", "2.0", {"helper.py": b""})
+    assert pins(ask(text="helper\\\n==1.0\n")) == ["helper 1.0"]
+
+
 def test_the_other_lines_of_a_file_stay_where_they_are(ask, project, tmp_path):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "b.txt").write_text("-e ../proj\n\nsix ==\n")
