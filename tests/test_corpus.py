@@ -24,7 +24,7 @@ INCLUDED = {
 FORMS = {
     "an editable project": r"^-e \.$",
     "a directory": r"^\.\./\.\./libs/features$",
-    "a named directory": r"^[\w-]+\[api\] @ file://\S+/libs/",
+    "a named directory": r"^[\w-]+\[api\] @ file://\S+/libs/model$",
     "a source archive": r"^\./\S+\.tar\.gz$",
     "a named source archive": r"@ file://\S+\.zip$",
     "a wheel": r"^\./\S+\.whl$",

@@ -2,7 +2,8 @@
 
 * A directory, a source distribution or a commit (``project_lines``) is built, and its line becomes ``NAME @ file:///…``.
 * What a freeze of another machine has and no index has is read as what it means, or left out, with one warning for all.
-* So is what uv reads in another way than pip: variables anywhere in a line, and words that go on in the next line.
+* So is what uv reads in another way than pip: variables anywhere in a line, words that go on in the next line, and
+  several names behind ``--only-binary`` or ``--no-binary``.
 * Files are rewritten only if something in them changes, each line where it was: errors still name file and line.
 """
 
@@ -41,6 +42,7 @@ _FIND_LINKS = re.compile(r"(?P<option>-f|--find-links)(?P<between>\s*=\s*|\s+)(?
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 # A variable in front of which there is no URL, and a line that is continued in the middle of a requirement.
 _UV_DIFFERS = re.compile(r"^[^#\n:]*\$\{[A-Z0-9_]+\}|^[^#\n]*[^\s#]\\$", re.MULTILINE)
+_BINARY = re.compile(r"(?P<option>--no-binary|--only-binary)(?:\s*=\s*|\s+)(?P<names>.+,.+)")
 # What only exists for Windows, and pip's freezes there list without a marker; and what Debian's pip once made up.
 _NOT_HERE = {
     "pywin32": "for Windows only",
@@ -94,11 +96,14 @@ class Expansion:
         if resolved in parents:
             return None  # refused where files are read
         lines: list[str] = []
+        more: list[str] = []
         text = read_text(path)
         changed = _UV_DIFFERS.search(text) is not None
         for number, line in logical_lines(text, self.environ):
             lines += [""] * (number - 1 - len(lines))
-            new = self._file_line(line, path, f"{path.name}:{number}", (*parents, resolved))
+            first, *others = _one_name_each(line)
+            more += others
+            new = self._file_line(first, path, f"{path.name}:{number}", (*parents, resolved))
             changed |= new != line
             lines.append(new)
         if not changed:
@@ -106,7 +111,8 @@ class Expansion:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # variables may hold credentials
         copy = self.directory / f"{len(list(self.directory.iterdir()))}" / path.name
         copy.parent.mkdir()
-        copy.write_text("".join(f"{self._moved(line, path)}\n" for line in lines), encoding="utf-8")
+        moved = (self._moved(line, path) for line in (*lines, *more))
+        copy.write_text("".join(f"{line}\n" for line in moved), encoding="utf-8")
         return copy
 
     def _file_line(self, line: str, path: Path, where: str, parents: tuple[Path, ...]) -> str:
@@ -185,3 +191,11 @@ class Expansion:
         self.built[path] = pin
         marker = f" ; {project.marker}" if project.marker else ""
         return f"{pin.name}{project.extras} @ {path.as_uri()}{marker}"
+
+
+def _one_name_each(line: str) -> list[str]:
+    """Return *line*, or a line for each name that it gives to ``--no-binary`` or ``--only-binary``."""
+    match = _BINARY.fullmatch(line)
+    if match is None:
+        return [line]
+    return [f"{match['option']} {name.strip()}" for name in match["names"].split(",") if name.strip()] or [line]

@@ -67,8 +67,10 @@ class RequirementLines:
     require_hashes: str | None = None
 
 
-def read_requirement_files(files: Sequence[Path], environ: Mapping[str, str] | None = None) -> RequirementLines:
-    """Return the requirement lines of *files* and of what they include.
+def read_requirement_files(
+    files: Sequence[Path], environ: Mapping[str, str] | None = None, *, sources: bool = False
+) -> RequirementLines:
+    """Return the requirement lines of *files* and of what they include. *sources* of projects may be asked for.
 
     Raise ``BundleError`` naming file and line for what cannot be read, is no requirement or can never be a wheel.
     """
@@ -80,7 +82,7 @@ def read_requirement_files(files: Sequence[Path], environ: Mapping[str, str] | N
             if line == "--require-hashes":
                 require_hashes = where
             elif line.startswith("-"):
-                _check_option(where, line)
+                _check_option(where, line, sources=sources)
             else:
                 lines.append(parse_line(line, where))
     return RequirementLines(lines=tuple(lines), require_hashes=require_hashes)
@@ -138,7 +140,7 @@ def parse_line(line: str, where: str) -> RequirementLine:
     Raise ``UsageError`` if it can never be a wheel, and ``BundleError`` if it is no requirement.
     """
     if line.startswith("-") or "\n" in line:
-        _check_option(where, line)
+        _check_option(where, line, sources=False)
         raise UsageError(where, "is not one requirement", got=redacted_text(line))
     requirement = _OPTION.sub("", line).strip()
     named = _NAMED_URL.match(requirement)
@@ -191,11 +193,12 @@ def _check_place(where: str, place: str, line: str) -> None:
     raise UsageError(where, f"{what}, and a bundle holds wheels only", got=redacted_text(line), hint=_HINT)
 
 
-def _check_option(where: str, line: str) -> None:
+def _check_option(where: str, line: str, *, sources: bool) -> None:
     if re.match(r"(-e|--editable)\b", line):
         raise UsageError(where, "is editable, and a bundle holds wheels only", got=redacted_text(line), hint=_HINT)
-    if re.match(r"--no-binary\b(?!.*:none:)", line):
-        raise UsageError(where, "asks for sources, and a bundle holds wheels only", got=line, hint="remove the line")
+    if re.match(r"--no-binary\b(?!.*:none:)", line) and not (sources and ":all:" not in line):
+        hint = "name projects, as far as they may be built, or remove the line"
+        raise UsageError(where, "asks for sources, and a bundle holds wheels only", got=line, hint=hint)
 
 
 def _path_of(place: str) -> str:

@@ -114,8 +114,8 @@ def _resolve(
 ) -> Lock:
     """Resolve requirements in which every project is a wheel; *built* are those that were built for it, by path."""
     given = [parse_line(requirement.strip(), "requirement") for requirement in requirements]
-    listed = read_requirement_files(requirement_files)
-    constraints = read_requirement_files(constraint_files)
+    listed = read_requirement_files(requirement_files, sources=builder is not None)
+    constraints = read_requirement_files(constraint_files, sources=builder is not None)
     if not given and not listed.lines:
         raise UsageError("requirements", "nothing was asked for", hint="name a requirement, or a file with -r FILE")
     demands = HashDemands(

@@ -207,6 +207,15 @@ def test_a_line_may_go_on_in_the_middle_of_a_requirement(ask, shelf):
     assert pins(ask(text="helper\\\n==1.0\n")) == ["helper 1.0"]
 
 
+def test_the_source_is_built_where_no_binary_names_the_project(ask, shelf):
+    make_wheel(shelf, "app", "1.0", {"app.py": b""})
+    make_sdist(shelf, "app", "1.0", {"app.py": ""})
+    locked = ask(text="--no-binary six,app\napp\n")
+    assert [pin.build is not None for pin in locked.pins if pin.name == "app"] == [True]
+    (plain,) = [pin for pin in ask(text="app\n").pins if pin.name == "app"]
+    assert plain.build is None
+
+
 def test_the_other_lines_of_a_file_stay_where_they_are(ask, project, tmp_path):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "b.txt").write_text("-e ../proj\n\nsix ==\n")

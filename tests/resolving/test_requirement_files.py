@@ -126,6 +126,13 @@ def test_what_can_never_be_a_wheel_is_refused_with_its_line(tmp_path, text, word
         read(write(tmp_path / "a.txt", text))
 
 
+def test_sources_of_named_projects_may_be_asked_for_where_something_is_built(tmp_path):
+    path = write(tmp_path / "a.txt", "--no-binary six\nsix\n")
+    assert len(read_requirement_files([path], {}, sources=True).lines) == 1
+    with pytest.raises(UsageError, match="asks for sources"):
+        read_requirement_files([path], {})
+
+
 @pytest.mark.parametrize("line", ["-e .", "-r other.txt", "six\n-e .", "--index-url https://example.test/"])
 def test_a_requirement_of_the_command_line_cannot_be_an_option(line):
     with pytest.raises(UsageError):
