@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bundler.pins import Pin
     from bundler.runtime.targets import Target
 
-LAYER_FORMAT = 8  # change it whenever the same wheels give other layers: cached ones are then not used
+LAYER_FORMAT = 9  # change it whenever the same wheels give other layers: cached ones are then not used
 BIG_WHEEL = 1 << 20
 GROUPS = 8
 

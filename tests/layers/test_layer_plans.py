@@ -49,7 +49,7 @@ def test_layers_of_other_bytes_are_of_another_format(locked, cache, tmp_path):
     with open_carrier(str(bundle.path)) as carrier:
         diff_ids = "".join(layer.diff_id for layer in load_image(carrier).tree.layers)
     seen = hashlib.sha256(diff_ids.encode()).hexdigest()
-    assert (LAYER_FORMAT, seen) == (8, "c69a3616dc6d6610ed95f9a0553a7a6f925ae602081bfea0a481d8bcce59778e")
+    assert (LAYER_FORMAT, seen) == (9, "c69a3616dc6d6610ed95f9a0553a7a6f925ae602081bfea0a481d8bcce59778e")
 
 
 def test_changing_one_pin_builds_one_layer(locked, cache, tmp_path):
