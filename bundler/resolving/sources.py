@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from packaging.requirements import InvalidRequirement
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
@@ -55,7 +56,10 @@ class Sources:
                 needed = unsolved.needed_build or unsolved.invalid_metadata
                 if needed is None or needed in self.known:
                     raise
-                self._learn(needed, query)
+                try:
+                    self._learn(needed, query)
+                except InvalidRequirement:
+                    raise unsolved from None
 
     def can_build(self, package: Package) -> bool:
         """Tell whether *package*, whose wheels do not fit, can be built; if not, another version is worth a try."""

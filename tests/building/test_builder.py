@@ -309,3 +309,9 @@ def test_a_name_that_was_given_up_is_said_to_bring_nothing(shelf, options, tmp_p
     assert reporter.warnings == [
         "sklearn is an empty project, and nothing here brings its modules: require scikit-learn instead"
     ]
+
+
+def test_what_an_old_wheel_requires_and_nobody_can_read_is_an_error(shelf, locked):
+    make_wheel(shelf, "app", "1.0", {"app.py": b""}, requires=["two names"])
+    with pytest.raises(BundleError, match=r"app==1\.0 has an invalid package format"):
+        locked("app==1.0")
