@@ -39,6 +39,7 @@ from bundler.runtime.errors import UsageError
 from bundler.runtime.frames import processors
 from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
 from bundler.targets import needed_libc
+from bundler.wheels.empty_projects import empty_projects
 from bundler.wheels.requirers import missed
 
 if TYPE_CHECKING:
@@ -255,7 +256,8 @@ def create(
             serial=options.serial,
         )
         requires = {f"{item.name} {item.version}": item.requires for item in image.tree.distributions}
-        for warning in missed(locked.dropped, requires, locked.target):
+        names = [str(pin.name) for pin in locked.pins] + [str(item.name) for item in locked.provided]
+        for warning in (*missed(locked.dropped, requires, locked.target), *empty_projects(names)):
             reporter.warning(warning)
         size = write_carrier(image, out, form=form, force=force, decode=decode, jobs=jobs)
         clock.lap("carrier")

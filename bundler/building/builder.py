@@ -24,8 +24,9 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 import bundler.runtime
 from bundler.building.backends import Backend, BuildError
-from bundler.building.built_wheels import Built, find_kept, keep
+from bundler.building.built_wheels import Built, find_kept, keep, read_headers
 from bundler.building.environments import make_environment
+from bundler.building.native_code import brought_along
 from bundler.building.projects import Project, directory_project, git_project
 from bundler.building.repairing import repair
 from bundler.building.sandbox import find_sandbox
@@ -144,6 +145,11 @@ class Builder:
         """Return the wheel of *project*, whose name and version are those that come out; errors as of ``build``."""
         return self._build(project, None)
 
+    def open_published(self, pin: Pin) -> Built:
+        """Return the wheel *pin*, which was published, fetched and not built, for what its METADATA says."""
+        ((_, wheel),) = self._fetched([pin])
+        return read_headers(pin, wheel)
+
     def wheel(self, pin: Pin) -> Path:
         """Return the file of the wheel *pin*, which was built."""
         return self._cache.wheel(pin.sha256)
@@ -238,6 +244,7 @@ class Builder:
                 requires = self._pins([*wanted, *more], interpreter, where)
                 shutil.rmtree(root / "environment")
                 make_environment(interpreter, self._fetched(requires), root / "environment", self._reporter.warning)
+            brought = brought_along(tree)
             try:
                 wheel = backend.build()
             except BuildError as error:
@@ -250,6 +257,7 @@ class Builder:
                 target=self.target,
                 python=interpreter.version,
                 requires=requires,
+                brought=brought,
                 cache=self._cache,
                 repair=fixed,
             )

@@ -27,7 +27,7 @@ from bundler.runtime.errors import ContentError, TargetError
 from bundler.targets import compatibility_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -57,12 +57,14 @@ def keep(
     target: Target,
     python: str,
     requires: Sequence[Pin],
+    brought: Collection[str],
     cache: Cache,
     repair: Callable[[Path], Path | None],
 ) -> Built:
     """Pack and check *wheel*, put it into *cache* under *key* and under its sha256, and return it.
 
-    Libraries of the host that it needs are taken along by *repair*, which returns another wheel if that is possible.
+    *brought* are the hashes of the shared objects that the source has brought along. Libraries of the host that others
+    need are taken along by *repair*, which returns another wheel if that is possible.
     Raise ``ContentError`` if it is another project's, and ``TargetError`` if it does not fit *target*.
     """
     name, version = _check_name(wheel, project, target)
@@ -70,13 +72,13 @@ def keep(
     packed.parent.mkdir()
     repack(wheel, packed)
     try:
-        check_native_code(packed, target, project.where)
+        check_native_code(packed, target, project.where, brought)
     except ForeignLibraries:
         repaired = repair(packed)
         if repaired is None:
             raise
         repack(repaired, packed)
-        check_native_code(packed, target, project.where)
+        check_native_code(packed, target, project.where, brought)
     with packed.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     build = Build(
@@ -93,7 +95,7 @@ def keep(
         (entry.path / _PIN).write_bytes(to_json(pin.to_table(_absolute)))
         shutil.copyfile(packed, entry.path / _WHEEL)
         entry.publish()
-    return _built(pin, packed)
+    return read_headers(pin, packed)
 
 
 def find_kept(key: str, project: Project, cache: Cache) -> Built | None:
@@ -112,7 +114,7 @@ def find_kept(key: str, project: Project, cache: Cache) -> Built | None:
     _publish(directory / _WHEEL, pin.sha256, cache)
     source = replace(project.source, name=pin.name, version=pin.version)  # the same bytes may be from elsewhere now
     build = replace(pin.build, source=source, repository=project.repository, is_directory=project.is_directory)
-    return _built(replace(pin, build=build), directory / _WHEEL)
+    return read_headers(replace(pin, build=build), directory / _WHEEL)
 
 
 def _check_name(wheel: Path, project: Project, target: Target) -> tuple[NormalizedName, Version]:
@@ -147,7 +149,8 @@ def _absolute(pin: Pin) -> dict[str, str]:
     return {"url": pin.url} if pin.url else {"path": str(pin.path)}
 
 
-def _built(pin: Pin, wheel: Path) -> Built:
+def read_headers(pin: Pin, wheel: Path) -> Built:
+    """Return *pin* with the headers of the METADATA in *wheel* that a resolver needs."""
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
         headers = BytesHeaderParser().parsebytes(archive.read(name))

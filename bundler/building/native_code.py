@@ -2,10 +2,13 @@
 
 * Each is for the target's machine, and needs no glibc newer than the target's.
 * Each needs only libraries that every target has (the list is manylinux's, PEP 600), or that the wheel brings along.
+* What the source brought along was not built here, and is its author's business, as in a published wheel:
+  azureml-monitoring brings libraries for several systems.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import zipfile
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING
 from bundler.runtime.errors import TargetError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from bundler.runtime.targets import Target
@@ -32,23 +35,32 @@ class ForeignLibraries(TargetError):  # noqa: N818 - it names what there is
     """A shared object needs libraries of the host that built it."""
 
 
-def check_native_code(wheel: Path, target: Target, where: str) -> bool:
-    """Tell whether *wheel* has native code; raise ``TargetError`` if that does not load on *target*."""
-    found = read_shared_objects(wheel)
-    own = {path.rpartition("/")[2] for path in found}
-    for path, item in found.items():
+def check_native_code(wheel: Path, target: Target, where: str, brought: Collection[str]) -> None:
+    """Raise ``TargetError`` if native code in *wheel* does not load on *target*; *brought* as of ``brought_along``."""
+    with zipfile.ZipFile(wheel) as archive:
+        own = {path.rpartition("/")[2] for path in filter(_SHARED.fullmatch, archive.namelist())}
+    for path, item in _read_shared_objects(wheel, brought).items():
         _check(path, item, own, target, where)
-    return bool(found)
 
 
-def read_shared_objects(wheel: Path) -> Mapping[str, SharedObject]:
-    """Return the ELF files of *wheel*, by their paths in it."""
+def brought_along(source: Path) -> frozenset[str]:
+    """Return the sha256 in hex of each shared object in the directory *source*, in which nothing was built yet."""
+    return frozenset(
+        hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in source.rglob("*.so*")
+        if _SHARED.fullmatch(path.name) and path.is_file() and not path.is_symlink()
+    )
+
+
+def _read_shared_objects(wheel: Path, brought: Collection[str]) -> Mapping[str, SharedObject]:
+    """Return the ELF files of *wheel* without those that were *brought*, by their paths in it."""
     from bundler.shared_objects import SharedObject  # noqa: PLC0415 - slow to import, and needed where something is built
 
     found = {}
     with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            if _SHARED.fullmatch(name) and (item := SharedObject.parse(io.BytesIO(archive.read(name)))):
+        for name in filter(_SHARED.fullmatch, archive.namelist()):
+            data = archive.read(name)
+            if hashlib.sha256(data).hexdigest() not in brought and (item := SharedObject.parse(io.BytesIO(data))):
                 found[name] = item
     return found
 

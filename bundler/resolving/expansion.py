@@ -48,6 +48,8 @@ _NOT_HERE = {
     "win-inet-pton": "for Windows only",
     "pkg-resources": "no project: an old pip's freeze has made it up",
 }
+# What conda's freezes list with a path, and what PyPI has of that name wants another numpy.
+_CONDAS_OWN = dict.fromkeys(("mkl-fft", "mkl-random", "mkl-service"), "part of conda's numpy: not needed")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,7 +91,11 @@ class Expansion:
                 return None
         text = without_options(line.text)
         if meant := elsewhere(text, line.base):
-            self.read_as_names.append(line.text.partition("@")[0].strip())
+            named = line.text.partition("@")[0].strip()
+            if reason := _CONDAS_OWN.get(named.lower().replace("_", "-")):
+                self.left_out.setdefault(reason, []).append(named)
+                return None
+            self.read_as_names.append(named)
             return replace(line, text=meant)
         project = parse_project_line(text, line.base)
         if project is None or self.builder is None:

@@ -187,6 +187,9 @@ def _pins(
         for name, version, reason in sources.passed_over:
             other = taken.get(name, "another version")
             reporter.warning(f"{name} {version} is passed over for {other}: it has no wheel that fits, and {reason}")
+    for at, read_as in sources.read_as.items() if sources is not None else ():
+        said = ", ".join(f"{text} as {valid}" for text, valid in read_as.items())
+        reporter.warning(f"{at} requires what has no valid version; read, as pip once did: {said}")
     for text in _yanked(applicable(packages, demands.target)):
         reporter.warning(text)
     for text in () if query.offline else offered_twice(pins, query.indexes, os.environ):

@@ -8,6 +8,7 @@
   other way.
 * The metadata of a source that does not say it is learnt by building the source, in the sandbox; then uv is asked
   again.
+* Where uv does not accept what an old wheel requires, it is read as pip read it (``invalid_requirements``).
 """
 
 from __future__ import annotations
@@ -18,15 +19,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from packaging.requirements import InvalidRequirement
+from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from bundler.building.backends import BuildError
-from bundler.locks import place_of
+from bundler.locks import place_of, select_pins
 from bundler.pins import Pin
+from bundler.resolving.invalid_requirements import valid_requirements
 from bundler.resolving.unsolved import Unsolved
 from bundler.resolving.uv_query import Metadata, Query, compile_once
 from bundler.resolving.weak_hashes import sha256_of
 from bundler.runtime.errors import ContentError, TargetError
+from bundler.targets import compatibility_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -57,6 +62,7 @@ class Sources:
         self._failed: dict[NormalizedName, tuple[str, BuildError | TargetError]] = {}
         self._untried: set[NormalizedName] = set()
         self._insisted: set[NormalizedName] = set()
+        self.read_as: dict[str, dict[str, str]] = {}
 
     @property
     def passed_over(self) -> list[tuple[NormalizedName, str, str]]:
@@ -90,11 +96,13 @@ class Sources:
             except Unsolved as unsolved:
                 if not excluded and self._insists(unsolved):
                     continue
-                needed = unsolved.needed_build
+                needed = unsolved.needed_build or unsolved.invalid_metadata
                 if needed is None or needed in self.known or needed[0] in self._failed:
                     raise
                 try:
                     self._learn(needed, query)
+                except InvalidRequirement:
+                    raise unsolved from None
                 except (BuildError, TargetError) as error:
                     self._pass_over(*needed, error)
 
@@ -134,9 +142,8 @@ class Sources:
         return [self._build(package).pin for package in packages]
 
     def _learn(self, needed: tuple[NormalizedName, str], query: Query) -> None:
-        """Build the source *needed*, and know its metadata."""
+        """Know the metadata of *needed*: a source, which is built for it, or a wheel whose own uv does not accept."""
         name, version = needed
-        self._builder.policy.check(name, version)
         self.known[needed] = Metadata()  # so that uv can say where it is
         alone = replace(
             query,
@@ -146,14 +153,23 @@ class Sources:
             options=("--no-deps",),
         )
         try:
-            packages = compile_once(alone, None, []).packages
-            built = self._build(next(package for package in packages if package.name == name))
+            built = self._open(compile_once(alone, None, []), name)
+            requires, read_as = valid_requirements(built.requires)
         except BaseException:
             del self.known[needed]
             raise
-        self.known[needed] = Metadata(
-            requires=built.requires, extras=built.extras, requires_python=built.requires_python
-        )
+        if read_as:
+            self.read_as[f"{name} {version}"] = read_as
+        self.known[needed] = Metadata(requires=requires, extras=built.extras, requires_python=built.requires_python)
+
+    def _open(self, pylock: Pylock, name: NormalizedName) -> Built:
+        """Return the wheel of the package *name* of *pylock*: one that fits, or else that of its source."""
+        package = next(package for package in pylock.packages if package.name == name)
+        tags = frozenset(compatibility_tags(self._builder.target))
+        if not any(tags & parse_wheel_filename(wheel.filename)[3] for wheel in package.wheels or ()):
+            return self._build(package)
+        (pin,) = select_pins(replace(pylock, packages=[package]), Path(), self._builder.target)
+        return self._builder.open_published(pin)
 
     def _build(self, package: Package) -> Built:
         source = self._source_of(self._enforced(package))

@@ -27,6 +27,9 @@ _NO_VERSION = re.compile(
     r"(?:there is no version of|only(?: the following versions of)?) (?P<name>[A-Za-z0-9][\w.-]*)(?=[<>=!~\[\s])",
     re.ASCII,
 )
+_INVALID = re.compile(
+    r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+]+) has (?:invalid metadata|an invalid package format)", re.ASCII
+)
 _BUILD = re.compile(r"Failed to (?:download and )?build `(?P<name>[\w.-]+)==(?P<version>[^`\s]+)`", re.ASCII)
 _PYTHON = re.compile(r"(?:does not satisfy Python|requires? Python )(?P<specifier>[<>=!~][\w.<>=!~,*]*[\w*])", re.ASCII)
 _DEPENDS = re.compile(
@@ -64,6 +67,12 @@ class Unsolved(Exception):  # noqa: N818 - it is no error yet: it may be asked a
     def needed_build(self) -> tuple[NormalizedName, str] | None:
         """Name and version of the source whose metadata uv wanted to learn by building it."""
         match = _BUILD.search(str(self))
+        return None if match is None else (canonicalize_name(match["name"]), match["version"])
+
+    @property
+    def invalid_metadata(self) -> tuple[NormalizedName, str] | None:
+        """Name and version of the wheel whose metadata uv does not accept."""
+        match = _INVALID.search(str(self))
         return None if match is None else (canonicalize_name(match["name"]), match["version"])
 
     @property

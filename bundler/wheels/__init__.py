@@ -5,5 +5,5 @@
 * No code of a wheel runs. Code that would run by itself at boot is refused unless somebody allows it.
 
 In reading order: ``wheel_reader``, ``records``, ``entry_points``, ``install``, ``backports``,
-``startup_code``, ``standard_library``, ``allowances``, ``requirers``, ``wheelhouse_layout``.
+``startup_code``, ``standard_library``, ``allowances``, ``requirers``, ``empty_projects``, ``wheelhouse_layout``.
 """

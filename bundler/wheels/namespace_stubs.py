@@ -2,6 +2,8 @@
 
 * One is parsed at a time, and only what may be a stub: ``ast.parse`` of Python 3.11 raises ``SystemError`` where two
   threads are in it, which a garbage collection can bring about.
+* azureml-telemetry 1.62 alone of its namespace adds a name to a user agent, and is silent where that fails. pip leaves
+  it to the order of installation whether that is there; it counts as nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +17,15 @@ _IMPORTED = "from pkgutil import extend_path\n__path__ = extend_path(__path__, _
 _MODULE = "import pkgutil\n__path__ = pkgutil.extend_path(__path__, __name__)"
 _PKG_RESOURCES = "__import__('pkg_resources').declare_namespace(__name__)"
 _OTHER_MODULE = "import pkg_resources\npkg_resources.declare_namespace(__name__)"
+_USER_AGENT = """
+try:
+    import azureml._base_sdk_common.user_agent as user_agent
+    import os
+    current_package = __package__ or os.path.splitext(os.path.basename(__file__))[0]
+    user_agent.append(current_package, "no_version")
+except Exception:
+    pass
+"""
 
 
 def _indented(source: str) -> str:
@@ -31,6 +42,7 @@ _SOURCES += [
 _WORDS = (b"pkgutil", b"pkg_resources")
 _PARSING = threading.Lock()
 _STUBS = frozenset(ast.dump(ast.parse(source)) for source in _SOURCES)
+_NOTHING = ast.dump(ast.parse(_USER_AGENT).body[0])
 
 
 def is_namespace_stub(source: bytes) -> bool:
@@ -42,7 +54,14 @@ def is_namespace_stub(source: bytes) -> bool:
             module = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    if module.body and isinstance(module.body[0], ast.Expr) and isinstance(module.body[0].value, ast.Constant):
-        module.body = module.body[1:]
-    module.body = [node for node in module.body if not isinstance(node, ast.ImportFrom) or node.module != "__future__"]
+    module.body = [node for node in module.body if not _is_nothing(node)]
     return bool(module.body) and ast.dump(module) in _STUBS
+
+
+def _is_nothing(node: ast.stmt) -> bool:
+    """Tell whether *node* does nothing: text, an import of ``__future__``, or what counts as nothing."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "__future__"
+    return ast.dump(node) == _NOTHING

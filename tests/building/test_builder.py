@@ -20,7 +20,7 @@ from support.wheel_factory import make_wheel
 from bundler.building.backends import BuildError
 from bundler.building.builder import Builder, BuildPolicy
 from bundler.caching.build_cache import Cache
-from bundler.create import lock
+from bundler.create import create, lock
 from bundler.fetching.index_options import IndexOptions
 from bundler.locks import Lock
 from bundler.reporters import Reporter
@@ -424,3 +424,40 @@ def test_a_source_comes_from_the_index_that_its_project_has_of_its_own(locked, t
     assert [(pin.name, str(pin.version)) for pin in lock.pins] == [("app", "2.0"), ("helper", "1.0"), ("top", "1.0")]
     assert f"/mine/files/{own.name}" in lock.pins[0].build.source.url
     assert f"/main/files/{other.name}" not in [request.path for request in site.requests]
+
+
+@pytest.mark.slow
+def test_a_library_that_the_source_brought_ready_made_is_its_authors_business(shelf, locked, tmp_path):
+    library = tmp_path / "ready.so"
+    command = ["gcc", "-shared", "-xc", "/dev/null", "-Wl,--no-as-needed", "-lcrypt", "-o", library]
+    subprocess.run(command, check=True)
+    make_sdist(shelf, "ready", "1.0", {"ready/ready.so": library.read_bytes(), "ready/__init__.py": ""})
+    (pin,) = locked("ready").pins
+    assert pin.build is not None
+
+
+def test_what_an_old_wheel_requires_is_read_as_pip_read_it_and_said(shelf, options, created):
+    make_wheel(shelf, "pandas", "0.24.2", {"pandas.py": b""}, requires=["pytz (>=2011k)", "six<2"])
+    make_wheel(shelf, "pytz", "2020.1", {"pytz.py": b""})
+    make_wheel(shelf, "six", "1.0", {"six.py": b""})
+    reporter = Heard()
+    locked = lock(["pandas==0.24.2"], options=options, reporter=reporter)
+    assert [str(pin.name) for pin in locked.pins] == ["pandas", "pytz", "six"]
+    what = "pandas 0.24.2 requires what has no valid version; read, as pip once did: pytz (>=2011k) as pytz"
+    assert reporter.warnings == [what]
+    created(locked)
+
+
+def test_a_name_that_was_given_up_is_said_to_bring_nothing(shelf, options, tmp_path):
+    make_sdist(shelf, "sklearn", "0.0", {})
+    reporter = Heard()
+    create(lock(["sklearn"], options=options), tmp_path / "deps.pyz", options=options, reporter=reporter)
+    assert reporter.warnings == [
+        "sklearn is an empty project, and nothing here brings its modules: require scikit-learn instead"
+    ]
+
+
+def test_what_an_old_wheel_requires_and_nobody_can_read_is_an_error(shelf, locked):
+    make_wheel(shelf, "app", "1.0", {"app.py": b""}, requires=["two names"])
+    with pytest.raises(BundleError, match=r"app==1\.0 has an invalid package format"):
+        locked("app==1.0")

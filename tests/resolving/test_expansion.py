@@ -206,6 +206,40 @@ def test_what_is_not_for_here_is_left_out_with_its_reason(ask):
     ]
 
 
+def test_what_is_condas_own_in_a_freeze_of_conda_is_left_out(ask):
+    reporter = Heard()
+    text = "helper\nmkl-random @ file:///croot/mkl_random_1682950433854/work\n"
+    assert pins(ask(text=text, reporter=reporter)) == ["helper 1.0"]
+    assert reporter.warnings == ["left out: mkl-random: part of conda's numpy: not needed"]
+
+
+def test_a_line_with_many_hashes_is_longer_than_any_path_and_no_path(ask, shelf):
+    (wheel,) = shelf.glob("helper-1.0-*.whl")
+    hashes = [hashlib.sha256(wheel.read_bytes()).hexdigest(), *(f"{number:064x}" for number in range(80))]
+    text = " \\\n".join(["helper==1.0", *(f"    --hash=sha256:{each}" for each in hashes)])
+    assert pins(ask(text=f"{text}\n")) == ["helper 1.0"]
+
+
+def test_a_variable_is_replaced_wherever_it_stands(ask, shelf, monkeypatch):
+    make_wheel(shelf, "helper", "2.0", {"helper.py": b""})
+    monkeypatch.setenv("HELPER_VERSION", "1.0")
+    assert pins(ask(text="helper==${HELPER_VERSION}\n")) == ["helper 1.0"]
+
+
+def test_a_line_may_go_on_in_the_middle_of_a_requirement(ask, shelf):
+    make_wheel(shelf, "helper", "2.0", {"helper.py": b""})
+    assert pins(ask(text="helper\\\n==1.0\n")) == ["helper 1.0"]
+
+
+def test_the_source_is_built_where_no_binary_names_the_project(ask, shelf):
+    make_wheel(shelf, "app", "1.0", {"app.py": b""})
+    make_sdist(shelf, "app", "1.0", {"app.py": ""})
+    locked = ask(text="--no-binary six,app\napp\n")
+    assert [pin.build is not None for pin in locked.pins if pin.name == "app"] == [True]
+    (plain,) = [pin for pin in ask(text="app\n").pins if pin.name == "app"]
+    assert plain.build is None
+
+
 def test_the_other_lines_of_a_file_stay_where_they_are(ask, project, tmp_path):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "b.txt").write_text("-e ../proj\n\nsix ==\n")

@@ -21,12 +21,25 @@ STUBS = {
     "either": b"try:\n    __import__('pkg_resources').declare_namespace(__name__)\nexcept ImportError:\n"
     b"    from pkgutil import extend_path\n    __path__ = extend_path(__path__, __name__)\n",
     "with a docstring": b'"""Namespace."""\n__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n',
+    "azureml-telemetry 1.62": NAMESPACE_STUB
+    + b"""
+'Update the user agent with the current package version.'
+try:
+    import azureml._base_sdk_common.user_agent as user_agent
+    import os
+    current_package = __package__ or os.path.splitext(os.path.basename(__file__))[0]
+    user_agent.append(current_package, "no_version")
+except Exception:
+    # Silently continue if user agent update fails
+    pass
+""",
 }
 OTHERS = {
     "empty": b"",
     "a comment": b"# nothing\n",
     "a version besides": NAMESPACE_STUB + b"__version__ = '1.0'\n",
     "an import besides": b"import os\n" + NAMESPACE_STUB,
+    "an attempt besides": NAMESPACE_STUB + b"try:\n    import os\nexcept Exception:\n    pass\n",
     "another path": b"__path__ = __import__('pkgutil').extend_path(__path__, 'os')\n",
     "other code": b"__import__('pkg_resources').declare_namespace(print(1))\n",
     "no Python": b"__path__ = = 1",

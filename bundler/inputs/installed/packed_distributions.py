@@ -101,7 +101,7 @@ def pack(
         wheel = scratch.path / filename
         write_wheel(_members(compared, environment, where), wheel, project.info.name)
         if "linux_" in tags and "manylinux" not in tags and "musllinux" not in tags:
-            check_native_code(wheel, target, where)
+            check_native_code(wheel, target, where, brought=())
         with wheel.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         pin = Pin(
