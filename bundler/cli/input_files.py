@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from bundler.inputs.found_inputs import find_input
 from bundler.inputs.kinds import read_input
 from bundler.inputs.listings import Chosen
-from bundler.inputs.other_locks import OtherLocks
+from bundler.inputs.locks.other_locks import OtherLocks
 from bundler.locks import TOOL
-from bundler.resolving.requirement_files import NO_REQUIRE_HASHES
+from bundler.resolving.lines.requirement_files import NO_REQUIRE_HASHES
 from bundler.resolving.resolver_errors import ResolutionError, SeveralUnavailable
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.targets import DEFAULT_TARGET, find_target

@@ -15,7 +15,7 @@ from bundler.create import Options
 from bundler.fetching.index_options import STRATEGIES, index_options
 from bundler.layers.layer_plans import Settings
 from bundler.resolving.baseline.bundled_baselines import baseline_at, bundled_baseline
-from bundler.resolving.requirement_files import read_requirement_files
+from bundler.resolving.lines.requirement_files import read_requirement_files
 from bundler.runtime.errors import UsageError
 from bundler.targets import DEFAULT_TARGET, PRESETS, find_target
 from bundler.wheels.allowances import parse_allowed

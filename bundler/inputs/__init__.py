@@ -8,8 +8,6 @@ stands at, the Python that is wanted, and what a user should hear; or the instal
 * What is read ends in a requirements file. So nothing is written there that was not understood first: a name, a
   version, a hash, a URL.
 
-In reading order: ``listings``, ``kinds``, ``found_inputs``; ``documents``, ``locked_packages`` and ``python_versions``,
-which the readers share; ``pyproject``, ``poetry_projects``; ``pylocks``, ``uv_locks``, ``poetry_locks``, ``pdm_locks``,
-``pipfile_locks``, ``lock_age``; ``conda/``; ``other_locks``, which holds the result to what the locks list.
-Environments are in ``installed/``.
+In reading order: ``listings``, ``kinds``, ``found_inputs``; ``documents`` and ``python_versions``, which the readers
+share; ``pyproject``, ``poetry_projects``; ``locks/``; ``conda/``; ``installed/``.
 """

@@ -13,12 +13,12 @@ import re
 from typing import TYPE_CHECKING
 
 from bundler.inputs.conda.environment_files import is_conda_file, read_conda_input
-from bundler.inputs.pdm_locks import read_pdm_lock
-from bundler.inputs.pipfile_locks import read_pipfile_lock
-from bundler.inputs.poetry_locks import read_poetry_lock
-from bundler.inputs.pylocks import read_pylock
+from bundler.inputs.locks.pdm_locks import read_pdm_lock
+from bundler.inputs.locks.pipfile_locks import read_pipfile_lock
+from bundler.inputs.locks.poetry_locks import read_poetry_lock
+from bundler.inputs.locks.pylocks import read_pylock
+from bundler.inputs.locks.uv_locks import read_uv_lock
 from bundler.inputs.pyproject import read_pyproject
-from bundler.inputs.uv_locks import read_uv_lock
 from bundler.runtime.errors import UsageError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from packaging.utils import InvalidName, canonicalize_name
 
 from bundler.inputs.documents import Table, line_of
 from bundler.inputs.listings import Line, line_text
-from bundler.inputs.locked_packages import both, parse_marker, path_place, plain
+from bundler.inputs.locks.locked_packages import both, parse_marker, path_place, plain
 from bundler.inputs.poetry_versions import python_marker, specifiers
 from bundler.inputs.python_versions import WantedPython
 from bundler.runtime.errors import UsageError

@@ -23,7 +23,7 @@ from bundler.locks import applicable
 from bundler.pins import Provided
 from bundler.resolving.baseline.conflicts import Demand, Member, demands, members, needed_by
 from bundler.resolving.baseline.metadata_only_wheels import write_metadata_only_wheels
-from bundler.resolving.unsolved import Unsolved
+from bundler.resolving.uv.unsolved import Unsolved
 from bundler.runtime.errors import BundleError
 from bundler.targets import marker_environment
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from bundler.resolving.baseline.baselines import Baseline
-    from bundler.resolving.requirement_lines import RequirementLine
+    from bundler.resolving.lines.requirement_lines import RequirementLine
     from bundler.runtime.targets import Target
 
 

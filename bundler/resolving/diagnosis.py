@@ -27,7 +27,7 @@ from bundler.resolving.resolver_errors import (
     not_found,
     resolver_error,
 )
-from bundler.resolving.unsolved import Unsolved
+from bundler.resolving.uv.unsolved import Unsolved
 from bundler.resolving.wheel_versions import nearest
 from bundler.targets import PRESETS, marker_environment
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from packaging.pylock import Pylock
 
-    from bundler.resolving.requirement_lines import RequirementLine
+    from bundler.resolving.lines.requirement_lines import RequirementLine
     from bundler.resolving.sources import SourcesQuery
     from bundler.runtime.errors import BundleError
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from packaging.utils import parse_wheel_filename
 
 from bundler.locks import applicable
-from bundler.resolving.unsolved import Unsolved
-from bundler.resolving.uv_query import compile_once
+from bundler.resolving.uv.unsolved import Unsolved
+from bundler.resolving.uv.uv_query import compile_once
 from bundler.targets import compatibility_tags
 
 if TYPE_CHECKING:

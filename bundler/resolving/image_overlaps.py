@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bundler.reporters import Reporter
     from bundler.resolving.baseline.bundled_baselines import BundledBaseline
     from bundler.resolving.baseline.conflicts import Conflict
-    from bundler.resolving.requirement_lines import RequirementLine
+    from bundler.resolving.lines.requirement_lines import RequirementLine
     from bundler.runtime.targets import Target
 
 _SERVER = canonicalize_name("azureml-inference-server-http")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bundler.locks import applicable
 from bundler.resolving.exact_target import compile_fitting, without_wheel
-from bundler.resolving.unsolved import Unsolved
+from bundler.resolving.uv.unsolved import Unsolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,14 +20,14 @@ from bundler.locks import TOOL, Lock, applicable, select_pins
 from bundler.resolving.baseline_constraints import BlockedByBaseline
 from bundler.resolving.diagnosis import diagnose, plain_error
 from bundler.resolving.exact_target import compile_fitting, without_wheel
-from bundler.resolving.expansion import Expansion
-from bundler.resolving.offered_twice import offered_twice
+from bundler.resolving.indexes.offered_twice import offered_twice
+from bundler.resolving.indexes.weak_hashes import with_sha256
+from bundler.resolving.lines.expansion import Expansion
+from bundler.resolving.lines.requirement_files import Line, read_requirement_files
+from bundler.resolving.lines.requirement_lines import HashDemands, parse_lines
 from bundler.resolving.preferring_wheels import compile_preferring_wheels
-from bundler.resolving.requirement_files import Line, read_requirement_files
-from bundler.resolving.requirement_lines import HashDemands, parse_lines
 from bundler.resolving.sources import Sources, SourcesQuery
-from bundler.resolving.unsolved import Unsolved
-from bundler.resolving.weak_hashes import with_sha256
+from bundler.resolving.uv.unsolved import Unsolved
 from bundler.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from bundler.reporters import Reporter
     from bundler.resolving.baseline_constraints import AddedInput, BaselineConstraints
     from bundler.resolving.image_overlaps import ImageOverlaps
-    from bundler.resolving.requirement_files import FileOptions
+    from bundler.resolving.lines.requirement_files import FileOptions
     from bundler.runtime.targets import Target
 
 _REQUIREMENTS = Path("requirements")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from bundler.fetching.index_options import places
-from bundler.resolving.index_errors import index_error, refusal
+from bundler.resolving.indexes.index_errors import index_error, refusal
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from bundler.fetching.index_options import IndexOptions
-    from bundler.resolving.unsolved import Unsolved
+    from bundler.resolving.uv.unsolved import Unsolved
     from bundler.runtime.targets import Target
 
 # Names that people require because they import them.

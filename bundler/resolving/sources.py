@@ -26,10 +26,10 @@ from packaging.version import Version
 from bundler.building.backends import BuildError
 from bundler.locks import place_of, select_pins
 from bundler.pins import Pin
+from bundler.resolving.indexes.weak_hashes import sha256_of
 from bundler.resolving.invalid_requirements import valid_requirements
-from bundler.resolving.unsolved import Unsolved
-from bundler.resolving.uv_query import Metadata, Query, compile_once
-from bundler.resolving.weak_hashes import sha256_of
+from bundler.resolving.uv.unsolved import Unsolved
+from bundler.resolving.uv.uv_query import Metadata, Query, compile_once
 from bundler.runtime.errors import ContentError, TargetError
 from bundler.targets import compatibility_tags
 

@@ -11,8 +11,8 @@ from packaging.utils import canonicalize_name
 from bundler.resolving.exact_target import compile_fitting, uv_platforms
 from bundler.resolving.resolver_errors import resolver_error
 from bundler.resolving.sources import SourcesQuery
-from bundler.resolving.unsolved import Unsolved
-from bundler.resolving.uv_query import compile_once
+from bundler.resolving.uv.unsolved import Unsolved
+from bundler.resolving.uv.uv_query import compile_once
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:

@@ -52,9 +52,9 @@ from bundler.inputs.installed.installed_requirements import requirement_lines, t
 from bundler.inputs.kinds import read_input
 from bundler.inputs.listings import Chosen
 from bundler.locks import Lock
-from bundler.resolving.requirement_files import Line
-from bundler.resolving.requirement_lines import parse_line, without_options
-from bundler.resolving.requirement_text import logical_lines
+from bundler.resolving.lines.requirement_files import Line
+from bundler.resolving.lines.requirement_lines import parse_line, without_options
+from bundler.resolving.lines.requirement_text import logical_lines
 from bundler.runtime.carriers import Member, open_carrier
 from bundler.runtime.documents import Config, Descriptor, Manifest, digest_of, is_tree_path, parse_json, to_json
 from bundler.runtime.errors import TrustError

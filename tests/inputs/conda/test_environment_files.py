@@ -9,8 +9,8 @@ from support.commands import REQUIREMENTS, bundle
 from bundler.inputs.conda.environment_files import is_conda_file, parse_conda_file, read_conda_file
 from bundler.inputs.conda.match_specs import MatchSpec
 from bundler.inputs.conda.package_names import LEFT_OUT, PATTERNS, PYPI_NAMES
-from bundler.resolving.requirement_files import read_requirement_files
-from bundler.resolving.requirement_lines import parse_lines
+from bundler.resolving.lines.requirement_files import read_requirement_files
+from bundler.resolving.lines.requirement_lines import parse_lines
 from bundler.runtime.errors import UsageError
 from bundler.targets import PRESETS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.inputs.lock_age import warn_of_pipenv, warn_of_poetry
+from bundler.inputs.locks.lock_age import warn_of_pipenv, warn_of_poetry
 
 OLD_POETRY = '[tool.poetry]\nname = "x"\nversion = "1"\n[tool.poetry.dependencies]\npython = "^3.8"\n'
 POETRY = '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.8"\ndependencies = []\n'

@@ -15,7 +15,7 @@ from bundler.fetching.certificates import certificate_hint
 from bundler.fetching.http_transport import CREDENTIALS_HINT, HANDSHAKE_HINT, RefusedError
 from bundler.fetching.index_options import places, redacted
 from bundler.fetching.index_pages import read_index_pages
-from bundler.resolving.asked_indexes import indexes_of
+from bundler.resolving.indexes.asked_indexes import indexes_of
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import uv
 
 from bundler.fetching.certificates import authorities
 from bundler.fetching.index_options import redacted_text
-from bundler.resolving.unsolved import Unsolved
+from bundler.resolving.uv.unsolved import Unsolved
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:

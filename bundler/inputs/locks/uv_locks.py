@@ -17,11 +17,11 @@ from packaging.utils import canonicalize_name
 from bundler.fetching.index_options import IndexOptions
 from bundler.inputs.documents import Table, header_lines, line_of, read_document
 from bundler.inputs.listings import Input, Listing
-from bundler.inputs.pylocks import locked_lines
+from bundler.inputs.locks.pylocks import locked_lines
 from bundler.inputs.python_versions import WantedPython
 from bundler.locks import parse_pylock
-from bundler.resolving.unsolved import Unsolved
-from bundler.resolving.uv_command import run_uv, uv_environment
+from bundler.resolving.uv.unsolved import Unsolved
+from bundler.resolving.uv.uv_command import run_uv, uv_environment
 from bundler.runtime.errors import UsageError
 
 if TYPE_CHECKING:

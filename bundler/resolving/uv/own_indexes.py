@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import tomli_w
 
-from bundler.resolving.unsolved import Unsolved
+from bundler.resolving.uv.unsolved import Unsolved
 from bundler.runtime.errors import BundleError
 
 if TYPE_CHECKING:

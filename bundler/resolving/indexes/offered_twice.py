@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bundler.fetching.index_options import redacted
 from bundler.fetching.index_pages import read_index_pages
 from bundler.locks import without_credentials
-from bundler.resolving.asked_indexes import indexes_of
+from bundler.resolving.indexes.asked_indexes import indexes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundler.inputs.locked_packages import unhashed
+from bundler.inputs.locks.locked_packages import unhashed
 from bundler.locks import without_credentials
 from bundler.runtime.errors import UsageError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.resolving.project_lines import ProjectLine, elsewhere, parse_project_line
+from bundler.resolving.lines.project_lines import ProjectLine, elsewhere, parse_project_line
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from bundler.fetching.http_transport import Transport
 from bundler.fetching.index_options import redacted
 from bundler.fetching.range_requests import get
 from bundler.pins import COMMIT
-from bundler.resolving.project_lines import elsewhere, parse_project_line
-from bundler.resolving.requirement_lines import demanded_hashes, without_options
+from bundler.resolving.lines.project_lines import elsewhere, parse_project_line
+from bundler.resolving.lines.requirement_lines import demanded_hashes, without_options
 from bundler.runtime.errors import ContentError, UsageError
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from bundler.building.projects import Project
     from bundler.fetching.index_options import IndexOptions
     from bundler.pins import Pin
-    from bundler.resolving.project_lines import ProjectLine
-    from bundler.resolving.requirement_files import Line
+    from bundler.resolving.lines.project_lines import ProjectLine
+    from bundler.resolving.lines.requirement_files import Line
 
 _MAX_ARCHIVE = 1 << 30
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from bundler.locks import TOOL, parse_pylock
-from bundler.resolving.no_build_python import no_build_python
-from bundler.resolving.own_indexes import compile_from_own_indexes
-from bundler.resolving.unsolved import yanked
-from bundler.resolving.uv_command import index_arguments, run_uv, uv_environment, write_index_file, write_lines
+from bundler.resolving.uv.no_build_python import no_build_python
+from bundler.resolving.uv.own_indexes import compile_from_own_indexes
+from bundler.resolving.uv.unsolved import yanked
+from bundler.resolving.uv.uv_command import index_arguments, run_uv, uv_environment, write_index_file, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bundler.fetching.index_options import redacted_text
-from bundler.resolving.requirement_text import read_lines, unquote_path
+from bundler.resolving.lines.requirement_text import read_lines, unquote_path
 from bundler.runtime.errors import UsageError
 
 if TYPE_CHECKING:

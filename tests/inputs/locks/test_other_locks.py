@@ -10,7 +10,7 @@ from support.lock_factory import REGISTRY, Locked, pipfile_lock, poetry_lock
 from bundler.fetching.index_options import IndexOptions
 from bundler.inputs.kinds import read_input
 from bundler.inputs.listings import Chosen
-from bundler.inputs.other_locks import OtherLocks
+from bundler.inputs.locks.other_locks import OtherLocks
 from bundler.runtime.errors import UsageError
 from bundler.targets import PRESETS
 

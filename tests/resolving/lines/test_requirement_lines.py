@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.resolving.requirement_files import Line, read_requirement_files
-from bundler.resolving.requirement_lines import parse_line as parse
-from bundler.resolving.requirement_lines import parse_lines
+from bundler.resolving.lines.requirement_files import Line, read_requirement_files
+from bundler.resolving.lines.requirement_lines import parse_line as parse
+from bundler.resolving.lines.requirement_lines import parse_lines
 from bundler.runtime.errors import BundleError, ContentError, UsageError
 from bundler.targets import PRESETS, marker_environment
 

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from bundler.inputs.documents import header_lines, line_of, read_document
 from bundler.inputs.listings import Chosen, Input, Listing
-from bundler.inputs.locked_packages import LockedPackage, git_place, path_place, plain
+from bundler.inputs.locks.locked_packages import LockedPackage, git_place, path_place, plain
 from bundler.inputs.python_versions import WantedPython
 from bundler.locks import parse_pylock
 from bundler.runtime.errors import UsageError

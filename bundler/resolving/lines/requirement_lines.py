@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel
     from packaging.version import Version
 
-    from bundler.resolving.requirement_files import Line
+    from bundler.resolving.lines.requirement_files import Line
     from bundler.runtime.targets import Target
 
 _HASH = re.compile(r"\s--hash(?:=|\s+)(\S+)")

@@ -7,7 +7,7 @@ import codecs
 import pytest
 
 from bundler.fetching.index_options import IndexOptions
-from bundler.resolving.requirement_files import read_requirement_files
+from bundler.resolving.lines.requirement_files import read_requirement_files
 from bundler.runtime.errors import BundleError, UsageError
 
 

@@ -16,8 +16,8 @@ from packaging.utils import canonicalize_name
 
 from bundler.inputs.documents import Table, header_lines, line_of, read_document
 from bundler.inputs.listings import Chosen, Input, Line, Listing
-from bundler.inputs.lock_age import warn_of_poetry
-from bundler.inputs.locked_packages import LockedPackage, both, git_place, parse_marker, path_place, plain
+from bundler.inputs.locks.lock_age import warn_of_poetry
+from bundler.inputs.locks.locked_packages import LockedPackage, both, git_place, parse_marker, path_place, plain
 from bundler.inputs.poetry_versions import python_marker, specifiers
 from bundler.inputs.pyproject import parse_pyproject
 from bundler.inputs.python_versions import WantedPython

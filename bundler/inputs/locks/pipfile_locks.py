@@ -14,8 +14,8 @@ from packaging.utils import canonicalize_name
 
 from bundler.inputs.documents import Table, line_of, read_document
 from bundler.inputs.listings import Input, Line, Listing
-from bundler.inputs.lock_age import warn_of_pipenv
-from bundler.inputs.locked_packages import LockedPackage, both, git_place, parse_marker, path_place, plain
+from bundler.inputs.locks.lock_age import warn_of_pipenv
+from bundler.inputs.locks.locked_packages import LockedPackage, both, git_place, parse_marker, path_place, plain
 from bundler.inputs.python_versions import WantedPython
 from bundler.runtime.errors import UsageError
 
