@@ -102,7 +102,8 @@ def lock_asked(asked: argparse.Namespace, options: Options, reporter: Reporter) 
             reporter.warning(warning)
     except ResolutionError as error:
         if (asked.target, asked.python, asked.platform) == (None, None, None):
-            said = f"nobody has named the target, so it is {DEFAULT_TARGET}: --target or --python name another"
-            error.hint = f"{error.hint}; {said}" if error.hint else said
+            said = f"nobody has named the target, so it is {DEFAULT_TARGET}"
+            more = "" if "--target" in (error.hint or "") else ": --target or --python name another"
+            error.hint = f"{error.hint}; {said}{more}" if error.hint else f"{said}{more}"
         raise
     return locked
