@@ -1,7 +1,8 @@
 """A wheel as its backend has left it → one that is packed, checked and kept; and the way back from the cache.
 
 * A2: it is the wheel of the project and version that was asked for, and its tags fit the target.
-* Kept under a key are the wheel and its pin. A damaged entry is none.
+* Kept under a key are the wheel and its pin, or why what was built does not fit the target: a build takes minutes. A
+  damaged entry is none.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from bundler.caching.build_cache import Cache
     from bundler.runtime.targets import Target
 
-_PIN, _WHEEL = "pin.json", "wheel"
+_PIN, _WHEEL, _REFUSED = "pin.json", "wheel", "refused.json"
+_FIELDS = ("where", "what", "got", "want", "hint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +74,10 @@ def keep(
     packed.parent.mkdir()
     repack(wheel, packed)
     try:
-        check_native_code(packed, target, project.where, brought)
-    except ForeignLibraries:
-        repaired = repair(packed)
-        if repaired is None:
-            raise
-        repack(repaired, packed)
-        check_native_code(packed, target, project.where, brought)
+        _check_native_code(packed, target, project.where, brought, repair)
+    except TargetError as error:
+        _remember(error, key, cache)
+        raise
     with packed.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     build = Build(
@@ -98,11 +97,44 @@ def keep(
     return read_headers(pin, packed)
 
 
+def _check_native_code(
+    packed: Path, target: Target, where: str, brought: Collection[str], repair: Callable[[Path], Path | None]
+) -> None:
+    try:
+        check_native_code(packed, target, where, brought)
+    except ForeignLibraries:
+        repaired = repair(packed)
+        if repaired is None:
+            raise
+        repack(repaired, packed)
+        check_native_code(packed, target, where, brought)
+
+
+def _remember(error: TargetError, key: str, cache: Cache) -> None:
+    fields = {name: str(value) for name in _FIELDS if (value := getattr(error, name)) is not None}
+    with cache.new_layer(key) as entry:
+        (entry.path / _REFUSED).write_bytes(to_json(fields))
+        entry.publish()
+
+
+def _raise_remembered(directory: Path) -> None:
+    try:
+        fields = json.loads((directory / _REFUSED).read_bytes())
+        error = TargetError(**{name: str(fields[name]) for name in _FIELDS if name in fields})
+    except (OSError, ValueError, TypeError):
+        return
+    raise error
+
+
 def find_kept(key: str, project: Project, cache: Cache) -> Built | None:
-    """Return what was built before of *project* under *key*, if it is in *cache* and whole."""
+    """Return what was built before of *project* under *key*, if it is in *cache* and whole.
+
+    Raise ``TargetError`` if it did not fit the target.
+    """
     directory = cache.layer(key)
     if directory is None:
         return None
+    _raise_remembered(directory)
     try:
         pin = Pin.from_table(json.loads((directory / _PIN).read_bytes()), _PIN, Path("/"))
         with (directory / _WHEEL).open("rb") as file:

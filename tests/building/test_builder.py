@@ -356,6 +356,21 @@ def test_a_library_that_does_not_load_on_the_target_is_refused_by_name(shelf, op
 
 
 @pytest.mark.slow
+def test_what_does_not_fit_the_target_is_not_built_again(shelf, options):
+    before = EXTENSION.replace("FLAGS", '["-Wl,--no-as-needed", "-lcrypt"]')
+    make_sdist(shelf, "native", "1.0", {"a.py": ""}, before=before, tag="cp37-cp37m-linux_x86_64")
+    built, said = [], []
+    reporter = Heard()
+    reporter.building = built.append
+    for _ in range(2):
+        with pytest.raises(TargetError) as caught:
+            lock(["native"], options=replace(options, target=replace_libc(options.target)), reporter=reporter)
+        said.append(str(caught.value))
+    assert built == ["native 1.0"]
+    assert said[0] == said[1]
+
+
+@pytest.mark.slow
 def test_a_library_of_the_host_is_taken_along_where_it_loads_on_the_target(shelf, locked, created, tmp_path, options):
     lines = [
         "import os, subprocess",
