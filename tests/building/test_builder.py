@@ -14,6 +14,7 @@ from support.commands import without_network
 from support.index_servers import IndexHandler, add_index
 from support.interpreters import python
 from support.package_servers import Site, serving
+from support.reporters import Heard
 from support.sdist_factory import make_sdist
 from support.wheel_factory import make_wheel
 
@@ -23,22 +24,9 @@ from bundler.caching.build_cache import Cache
 from bundler.create import create, lock
 from bundler.fetching.index_options import IndexOptions
 from bundler.locks import Lock
-from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError
 
 APP = {"app.py": "import helper\nvalue = helper.value + 1\n"}
-
-
-class Heard(Reporter):
-    def __init__(self):
-        self.warnings = []
-        self.built = []
-
-    def warning(self, text):
-        self.warnings.append(text)
-
-    def building(self, what):
-        self.built.append(what)
 
 
 @pytest.fixture
@@ -359,14 +347,13 @@ def test_a_library_that_does_not_load_on_the_target_is_refused_by_name(shelf, op
 def test_what_does_not_fit_the_target_is_not_built_again(shelf, options):
     before = EXTENSION.replace("FLAGS", '["-Wl,--no-as-needed", "-lcrypt"]')
     make_sdist(shelf, "native", "1.0", {"a.py": ""}, before=before, tag="cp37-cp37m-linux_x86_64")
-    built, said = [], []
+    said = []
     reporter = Heard()
-    reporter.building = built.append
     for _ in range(2):
         with pytest.raises(TargetError) as caught:
             lock(["native"], options=replace(options, target=replace_libc(options.target)), reporter=reporter)
         said.append(str(caught.value))
-    assert built == ["native 1.0"]
+    assert reporter.built == ["native 1.0"]
     assert said[0] == said[1]
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 from support.baseline_factory import image
+from support.reporters import Heard
 from support.wheel_factory import make_wheel
 
 from bundler.fetching.index_options import IndexOptions
-from bundler.reporters import Reporter
 from bundler.resolving.baseline.baselines import requires_of
 from bundler.resolving.baseline.metadata_only_wheels import write_metadata_only_wheels
 from bundler.resolving.baseline_constraints import BaselineConstraints
@@ -20,14 +20,6 @@ from bundler.runtime.errors import BundleError
 from bundler.targets import PRESETS
 
 PY37 = PRESETS["azureml-py37"]
-
-
-class Warnings(Reporter):
-    def __init__(self):
-        self.texts = []
-
-    def warning(self, text):
-        self.texts.append(text)
 
 
 @pytest.fixture
@@ -54,7 +46,7 @@ def ask(shelf, tmp_path):
             asked.append(baseline)
             return replace(baseline, packages={**baseline.packages, **image(completed or {}).packages})
 
-        reporter = Warnings()
+        reporter = Heard()
         lock = resolve(
             requirements,
             requirement_files=files,
@@ -67,7 +59,7 @@ def ask(shelf, tmp_path):
                 baseline=image(over), complete=complete, leave_out=skip, wheels=tmp_path / "uv" / "wheels"
             ),
         )
-        ask.warnings, ask.completed = reporter.texts, len(asked)
+        ask.warnings, ask.completed = reporter.warnings, len(asked)
         return " ".join(f"{pin.name} {pin.version}" for pin in lock.pins), ", ".join(map(str, lock.provided))
 
     return ask

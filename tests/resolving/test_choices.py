@@ -7,21 +7,13 @@ import hashlib
 import pytest
 from support.interpreters import target_of
 from support.package_servers import Site, WithHead, serving, status
+from support.reporters import Heard
 from support.sdist_factory import make_sdist
 from support.wheel_factory import make_wheel
 
 from bundler.create import Options, lock
 from bundler.fetching.index_options import IndexOptions
-from bundler.reporters import Reporter
 from bundler.runtime.errors import UsageError
-
-
-class Heard(Reporter):
-    def __init__(self):
-        self.warnings = []
-
-    def warning(self, text):
-        self.warnings.append(text)
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import subprocess
 import pytest
 from support.interpreters import python, target_of
 from support.locked_wheels import options
+from support.reporters import Heard
 from support.wheel_factory import make_wheel, pin_of
 
 from bundler.create import create
 from bundler.locks import Lock
-from bundler.reporters import Reporter
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import ContentError
 from bundler.runtime.verifying import verify
@@ -19,14 +19,6 @@ from bundler.wheelhouses import create_wheelhouse
 from bundler.wheels.backports import without_backports
 from bundler.wheels.install import files_of
 from bundler.wheels.wheel_reader import Wheel
-
-
-class Warnings(Reporter):
-    def __init__(self):
-        self.texts = []
-
-    def warning(self, text):
-        self.texts.append(text)
 
 
 def kept(directory, project, files, version="3.7"):
@@ -80,9 +72,9 @@ def test_a12_what_else_shadows_the_standard_library_is_refused(project, files, r
 def test_a12_the_standard_librarys_own_module_is_imported_and_record_lists_what_is_there(cache, tmp_path):
     files = {"configparser.py": b"raise SystemExit('not the standard library')\n", "backports_x.py": b"x = 1\n"}
     lock = Lock(target=target_of("3.7"), pins=(pin_of(make_wheel(tmp_path, "configparser", "3.7.4", files)),))
-    reporter = Warnings()
+    reporter = Heard()
     bundle = create(lock, tmp_path / "deps", form="tree", options=options(cache), reporter=reporter)
-    (warning,) = reporter.texts
+    (warning,) = reporter.warnings
     assert "configparser-3.7.4-py3-none-any.whl: configparser was left out: Python 3.7 has its own" in warning
     verify(str(bundle.path), Demands(bundle.digest))
     record = (bundle.path / "site-packages/configparser-3.7.4.dist-info/RECORD").read_text()

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from support.interpreters import target_of
 from support.package_servers import Site, serving
+from support.reporters import Heard
 from support.sdist_factory import make_sdist, project_files
 from support.wheel_factory import make_wheel
 
@@ -18,14 +19,6 @@ from bundler.fetching.index_options import IndexOptions
 from bundler.locks import Lock
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, ContentError, UsageError
-
-
-class Heard(Reporter):
-    def __init__(self):
-        self.warnings = []
-
-    def warning(self, text):
-        self.warnings.append(text)
 
 
 @pytest.fixture

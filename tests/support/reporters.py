@@ -1,0 +1,17 @@
+"""A reporter that remembers what it hears."""
+
+from __future__ import annotations
+
+from bundler.reporters import Reporter
+
+
+class Heard(Reporter):
+    def __init__(self):
+        self.warnings = []
+        self.built = []
+
+    def warning(self, text):
+        self.warnings.append(text)
+
+    def building(self, what):
+        self.built.append(what)
