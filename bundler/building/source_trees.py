@@ -45,6 +45,8 @@ def unpack(archive: Path, filename: str, out: Path) -> Path:
             _unpack_tar(archive, filename, out)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError) as error:
         raise ContentError(filename, f"is no source distribution that can be opened: {error}", rule="A7") from None
+    if any((out / name).is_file() for name in ("pyproject.toml", "setup.py")):
+        return out  # uWSGI's has no directory at its top; pip takes that too
     tops = [path for path in out.iterdir() if path.is_dir()]
     if len(tops) != 1:
         raise ContentError(filename, "has not one top directory", got=len(tops), want="NAME-VERSION/", rule="A2")

@@ -121,7 +121,7 @@ def _resolve(
             dependencies=False,
         )
     except BundleError as error:
-        if isinstance(error, ResolutionError) or "was not found" in error.what:
+        if isinstance(error, ResolutionError):
             instead = "or take the files that are installed: --as-is"
             error.hint = f"{error.hint}; {instead}" if error.hint else instead
         raise

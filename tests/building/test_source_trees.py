@@ -90,6 +90,13 @@ def test_links_inside_and_modes_of_programs_are_kept(tmp_path):
     assert stat.S_IMODE((tree / "setup.py").stat().st_mode) == 0o755
 
 
+def test_a_project_without_a_directory_at_its_top_is_one_too(tmp_path):
+    path = tmp_path / "uWSGI-2.0.tar.gz"
+    path.write_bytes(tar_of(("setup.py", {}), ("core/a.c", {})))
+    tree = unpack(path, path.name, tmp_path / "out")
+    assert sorted(str(each.relative_to(tree)) for each in tree.rglob("*") if each.is_file()) == ["core/a.c", "setup.py"]
+
+
 def test_modes_beyond_the_plain_ones_are_dropped(tmp_path):
     path = tmp_path / "app-1.0.tar.gz"
     path.write_bytes(tar_of(("app-1.0/setup.py", {"mode": 0o6777})))
