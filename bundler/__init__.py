@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from bundler.version import __version__
 
 if TYPE_CHECKING:
-    from bundler.create import Bundle, Options, create, lock
+    from bundler.create import Bundle, create, lock
     from bundler.locks import Lock
+    from bundler.options import Options
     from bundler.pins import Pin
     from bundler.runtime.errors import BundleError
     from bundler.runtime.targets import Target

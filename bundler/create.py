@@ -10,16 +10,14 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from bundler.building.backends import BuildError
-from bundler.building.builder import Builder, BuildPolicy
 from bundler.fetching.fetch import fetch
-from bundler.fetching.index_options import IndexOptions, index_options
+from bundler.fetching.index_options import IndexOptions
 from bundler.images.carriers import Format, check_output, write_carrier
 from bundler.images.launch import launch_files
 from bundler.images.oci_image import assemble
@@ -27,66 +25,34 @@ from bundler.images.zstd_decoders import decoder_for
 from bundler.layers.bytecode import find_compiler
 from bundler.layers.conflicts import check_twins
 from bundler.layers.layer_builder import LayerBuilder
-from bundler.layers.layer_plans import Settings, plan_layers
+from bundler.layers.layer_plans import plan_layers
 from bundler.layers.packing import decode
 from bundler.reporters import Reporter
 from bundler.resolving.baseline_constraints import BaselineConstraints
 from bundler.resolving.baseline_requirements import complete_requirements
 from bundler.resolving.image_overlaps import ImageOverlaps
 from bundler.resolving.resolver import resolve
-from bundler.resolving.resolver_errors import ResolutionError
 from bundler.runtime.errors import UsageError
 from bundler.runtime.frames import processors
 from bundler.runtime.indexes import DECODER_PATH, LOCK_PATH
+from bundler.source_builders import build_missing, builder_for, layer_cache_of, share_built
 from bundler.targets import needed_libc
 from bundler.wheels.empty_projects import empty_projects
 from bundler.wheels.requirers import missed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from concurrent.futures import Executor, Future
     from pathlib import Path
 
-    from bundler.caching.build_cache import Cache
     from bundler.layers.bytecode import Compiler
     from bundler.layers.layer_plans import LayerPlan
-    from bundler.layers.packing import BuiltLayer, LayerCache
+    from bundler.layers.packing import BuiltLayer
     from bundler.locks import Lock
+    from bundler.options import Options
     from bundler.pins import Pin
     from bundler.resolving.baseline.baselines import Baseline
     from bundler.resolving.baseline.bundled_baselines import BundledBaseline
-    from bundler.runtime.targets import Target
-    from bundler.stores.store import Store
-
-
-_MAX_DEPTH = 6  # of builds that builds need
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How to create: everything but what and where to. *jobs* 0 means one for each processor.
-
-    *serial* numbers the bundles that follow each other in one place, so that an old one can be refused; 0 is none.
-    *layer_cache* is where other machines keep the layers that they have compressed, and where new ones go.
-    *build* says which sources may be built where there is no wheel; None: no source is even looked at. *prereleases*:
-    they are as good as other versions; *prefer_wheels*: an older version with a wheel is better than a source.
-    *indexes* is called when something has to be resolved or fetched, at most once: to ask pip for its configuration
-    takes longer than to create a bundle from the cache.
-    """
-
-    target: Target
-    indexes: Callable[[], IndexOptions] = index_options
-    cache: Cache
-    compile: str = "auto"
-    target_python: Path | None = None
-    settings: Settings = field(default_factory=Settings)
-    jobs: int = 0
-    offline: bool = False
-    layer_cache: Store | None = None
-    serial: int = 0
-    build: BuildPolicy | None = field(default_factory=BuildPolicy)
-    prereleases: bool = False
-    prefer_wheels: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,57 +128,6 @@ def lock(
         ).without(drop)
 
 
-def builder_for(options: Options, reporter: Reporter) -> Builder | None:
-    """Return what builds sources, as *options* say; None if they say that nothing is built."""
-    return None if options.build is None else _builder(options, options.target, options.build, reporter, depth=0)
-
-
-def _builder(options: Options, target: Target, policy: BuildPolicy, reporter: Reporter, depth: int) -> Builder:
-    def resolve_requirements(requirements: Sequence[str], target: Target, depth: int) -> Lock:
-        if depth > _MAX_DEPTH:
-            what = "needs something to be built that needs something to be built, without end"
-            raise UsageError("build requirements", what, got=", ".join(requirements))
-        try:
-            return resolve(
-                requirements,
-                target=target,
-                indexes=options.indexes(),
-                cache_dir=options.cache.root / "uv",
-                offline=options.offline,
-                reporter=reporter.silent(),
-                builder=_builder(options, target, replace(policy, names=None), reporter, depth),
-            )
-        except ResolutionError as error:
-            raise BuildError("build requirements", error.fault, reason=error.fault) from None
-
-    return Builder(
-        target=target,
-        cache=options.cache,
-        indexes=options.indexes,
-        offline=options.offline,
-        reporter=reporter,
-        environ=os.environ,
-        policy=policy,
-        resolve=resolve_requirements,
-        target_python=options.target_python if target == options.target else None,
-        depth=depth,
-    )
-
-
-def build_missing(pins: Sequence[Pin], options: Options, reporter: Reporter) -> None:
-    """Build those wheels among *pins* again that were built elsewhere, or that the cache has lost."""
-    missing = [pin for pin in pins if pin.build is not None and not options.cache.wheel(pin.sha256).is_file()]
-    if not missing:
-        return
-    builder = builder_for(options, reporter)
-    if builder is None:
-        names = ", ".join(str(pin.name) for pin in missing)
-        what = "has wheels that were built, and nothing may be built here"
-        raise UsageError("lock", what, got=names, hint="leave --build never away")
-    for pin in missing:
-        builder.rebuild(pin)
-
-
 def create(
     locked: Lock,
     out: Path,
@@ -238,9 +153,9 @@ def create(
     )
     with options.cache.in_use(), compiler or nullcontext():
         decoder = decoder_for(options.target, cache=options.cache, indexes=options.indexes, offline=options.offline)
-        build_missing(locked.pins, options, reporter)
         clock.lap("prepare")
         layers = _Layers(options, compiler, jobs, reporter).make(locked.pins)
+        share_built(locked.pins, options, reporter)
         clock.lap("layers")
         documents = {LOCK_PATH: locked.to_embedded_toml().encode()}
         if decoder is not None:
@@ -326,6 +241,7 @@ class _Layers:
     def _arrivals(self, wanted: Sequence[Pin]) -> Generator[tuple[Pin, Path]]:
         if not wanted:
             return
+        build_missing(wanted, self._options, self._reporter)
         # What is cached needs no index; fetch looks again, and hashes it.
         cached = all(self._options.cache.wheel(pin.sha256).is_file() for pin in wanted)
         yield from fetch(
@@ -354,15 +270,8 @@ class _Layers:
             executor=compress,
             ahead=self._jobs + 1,
             warn=self._reporter.warning,
-            layer_cache=self._layer_cache(),
+            layer_cache=layer_cache_of(self._options, self._reporter),
         )
-
-    def _layer_cache(self) -> LayerCache | None:
-        if self._options.layer_cache is None:
-            return None
-        from bundler.stores.layer_cache import StoreLayerCache  # noqa: PLC0415 - most bundles are made without
-
-        return StoreLayerCache(self._options.layer_cache, self._reporter.warning)
 
     def _take_cached(self, builder: LayerBuilder, plans: Sequence[LayerPlan]) -> None:
         for plan in plans:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.create import build_missing
 from bundler.fetching.fetch import fetch
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, UsageError
 from bundler.runtime.places import Staging
+from bundler.source_builders import build_missing
 from bundler.wheels.allowances import Allowances
 from bundler.wheels.backports import without_backports
 from bundler.wheels.install import chunks_of, files_of
@@ -26,8 +26,8 @@ from bundler.wheels.wheel_reader import Wheel
 from bundler.wheels.wheelhouse_layout import REQUIREMENTS, WHEELS, is_wheelhouse, requirements_text
 
 if TYPE_CHECKING:
-    from bundler.create import Options
     from bundler.locks import Lock
+    from bundler.options import Options
     from bundler.pins import Pin
 
 

@@ -23,8 +23,9 @@ from typing import Any
 import uv
 
 from bundler.caching.build_cache import Cache
-from bundler.create import Options, lock
+from bundler.create import lock
 from bundler.fetching.index_options import index_options
+from bundler.options import Options
 from bundler.reporters import Reporter
 from bundler.resolving.baseline.baselines import Baseline, Installed
 from bundler.resolving.baseline.bundled_baselines import LISTS

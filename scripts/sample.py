@@ -26,9 +26,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from bundler.caching.build_cache import Cache
-from bundler.create import Options, create, lock
+from bundler.create import create, lock
 from bundler.fetching.index_options import index_options
 from bundler.layers.layer_plans import Settings
+from bundler.options import Options
 from bundler.reporters import Reporter
 from bundler.resolving.resolver_errors import ResolutionError
 from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError

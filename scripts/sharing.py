@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 
 from bundler.caching.build_cache import Cache
-from bundler.create import Options, create, lock
+from bundler.create import create, lock
+from bundler.options import Options
 from bundler.runtime.errors import BundleError
 from bundler.stores.bundle_files import BundleStore
 from bundler.stores.copying import copy

@@ -31,9 +31,10 @@ from support.wheel_factory import make_wheel, pin_of
 
 from bundler.archives.zip_reader import Archive
 from bundler.caching.build_cache import Cache
-from bundler.create import Options, lock
+from bundler.create import lock
 from bundler.fetching.fetch import fetch
 from bundler.fetching.index_options import index_options
+from bundler.options import Options
 from bundler.reporters import Reporter
 from bundler.runtime.documents import parse_json
 from bundler.runtime.errors import BundleError

@@ -18,10 +18,11 @@ from support.commands import bundle
 from support.interpreters import python, target_of
 from support.wheel_factory import make_wheel, pin_of
 
-from bundler.create import Options, create
+from bundler.create import create
 from bundler.fetching.index_options import IndexOptions
 from bundler.images.standalone_verifier import write_verifier
 from bundler.locks import Lock
+from bundler.options import Options
 from bundler.runtime.demands import Demands
 from bundler.runtime.errors import ContentError, TrustError
 from bundler.runtime.verifying import verify

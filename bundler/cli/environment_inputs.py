@@ -29,9 +29,9 @@ from bundler.targets import DEFAULT_TARGET, find_target
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bundler.create import Options
     from bundler.inputs.installed.environments import Environment
     from bundler.inputs.installed.installed_requirements import Taken
+    from bundler.options import Options
     from bundler.reporters import Reporter
 
 _SHOWN = 10

@@ -31,8 +31,8 @@ from bundler.targets import DEFAULT_TARGET
 if TYPE_CHECKING:
     import argparse
 
-    from bundler.create import Options
     from bundler.locks import Lock
+    from bundler.options import Options
     from bundler.reporters import Reporter
 
 HELP = "resolve requirements for a target and write down every wheel with its hash"

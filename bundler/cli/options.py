@@ -11,9 +11,9 @@ from packaging.utils import canonicalize_name
 
 from bundler.building.builder import BuildPolicy
 from bundler.caching.build_cache import Cache
-from bundler.create import Options
 from bundler.fetching.index_options import STRATEGIES, index_options
 from bundler.layers.layer_plans import Settings
+from bundler.options import Options
 from bundler.resolving.baseline.bundled_baselines import baseline_at, bundled_baseline
 from bundler.resolving.lines.requirement_files import read_requirement_files
 from bundler.runtime.errors import UsageError

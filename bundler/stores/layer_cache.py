@@ -1,11 +1,13 @@
-"""A store → compressed layers that other machines have made, and back.
+"""A store → compressed layers and built wheels that other machines have made, and back.
 
     layer-<64 hex digits>    names the layer that was made from these wheels with these settings (``layer_key``)
+    wheel-<64 hex digits>    names the wheel with this sha256, which was built from a source
 
 * A name in a shared store is a hint, and proves nothing: whoever may write there may let it lead anywhere. So nothing
   is believed: the tar of the layer is made here, from wheels whose sha256 the lock pins and with bytecode that is
   compiled here, and a layer from the store is taken only if each of its frames decodes to exactly those bytes
   (``packing.py``). If one does not, all are compressed here. This saves the compression, not the verification.
+* A wheel is asked for by the sha256 that the lock has of it, and is nothing else.
 * An entry is an OCI manifest of its own with one layer, so that any store can keep it, and ``gc`` and pushes to the
   same store see its blob.
 * If the store fails, one warning says so and it is not used again: a cache is no reason to fail.
@@ -14,7 +16,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bundler.fetching.retries import RetryPolicy, retrying
 from bundler.layers.packing import CachedFrames
@@ -32,8 +34,9 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-PREFIX = "layer-"
+PREFIX, WHEEL_PREFIX = "layer-", "wheel-"
 ENTRY_TYPE = "application/vnd.bundler.layer.v1"
+_WHEEL_TYPE = "application/vnd.pypa.wheel"
 _EMPTY = b"{}"
 _EMPTY_BLOB = Blob.of(_EMPTY, "application/vnd.oci.empty.v1+json")
 _RETRIES = 2
@@ -54,7 +57,16 @@ class StoreLayerCache:
 
     def give(self, key: str, layer: BuiltLayer) -> None:
         """Store *layer* under *key*, unless it is there."""
-        self._unless_broken(lambda: self._give(key, layer), None)
+        self._unless_broken(lambda: self._put(PREFIX + key, layer.packed.descriptor.to_json(), layer.blob), None)
+
+    def take_wheel(self, sha256: str, size: int, path: Path) -> bool:
+        """Fetch the wheel *sha256* of *size* bytes to *path*; tell whether it is there."""
+        return self._unless_broken(lambda: self._take_wheel(sha256, size, path), otherwise=False)
+
+    def give_wheel(self, sha256: str, path: Path) -> None:
+        """Store the wheel at *path*, whose hash is *sha256*, unless it is there."""
+        descriptor = {"mediaType": _WHEEL_TYPE, "digest": f"sha256:{sha256}", "size": path.stat().st_size}
+        self._unless_broken(lambda: self._put(WHEEL_PREFIX + sha256, descriptor, path), None)
 
     def refused(self, layer: str) -> None:
         """Warn that the store has other bytes for *layer*."""
@@ -79,13 +91,20 @@ class StoreLayerCache:
         self._retry(lambda: self._fetch(blob, path))
         return CachedFrames(path, descriptor.frames)
 
+    def _take_wheel(self, sha256: str, size: int, path: Path) -> bool:
+        if self._retry(lambda: self._store.find(WHEEL_PREFIX + sha256)) is None:
+            return False
+        blob = Blob(digest=f"sha256:{sha256}", size=size, media_type=_WHEEL_TYPE)
+        self._retry(lambda: self._fetch(blob, path))
+        return True
+
     def _fetch(self, blob: Blob, path: Path) -> None:
         with path.open("wb") as file:
             for chunk in verified_chunks(blob, self._store.read(blob), self._store.where):
                 file.write(chunk)
 
-    def _give(self, key: str, layer: BuiltLayer) -> None:
-        descriptor = layer.packed.descriptor.to_json()
+    def _put(self, name: str, descriptor: dict[str, Any], path: Path) -> None:
+        """Let *name* lead to the blob at *path*, which *descriptor* describes."""
         data = to_json(
             {
                 "schemaVersion": 2,
@@ -96,20 +115,20 @@ class StoreLayerCache:
             }
         )
         manifest = Blob.of(data, MANIFEST_TYPE)
-        named = self._retry(lambda: self._store.find(PREFIX + key))
-        blob = Blob.from_fields(Fields(descriptor, layer.name))
+        named = self._retry(lambda: self._store.find(name))
+        blob = Blob.from_fields(Fields(descriptor, name))
         wanted = (blob, _EMPTY_BLOB, manifest)
         there = self._retry(lambda: self._store.has(wanted))
         if named is not None and named.digest == manifest.digest and len(there) == len(wanted):
             return
         for each, read in (
-            (blob, _reader_of_file(layer.blob)),
+            (blob, _reader_of_file(path)),
             (_EMPTY_BLOB, _reader_of_bytes(_EMPTY)),
             (manifest, _reader_of_bytes(data)),
         ):
             if each.digest not in there:
                 self._retry(lambda each=each, read=read: self._store.write(each, read))  # type: ignore[misc]
-        self._retry(lambda: self._store.set_name(PREFIX + key, manifest, data))
+        self._retry(lambda: self._store.set_name(name, manifest, data))
 
     def _retry(self, attempt: Callable[[], T]) -> T:
         return retrying(attempt, self._store.where, RetryPolicy(retries=_RETRIES))

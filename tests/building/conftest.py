@@ -6,8 +6,9 @@ import pytest
 from support.interpreters import target_of
 
 from bundler.building.builder import BuildPolicy
-from bundler.create import Options, create, lock
+from bundler.create import create, lock
 from bundler.fetching.index_options import IndexOptions
+from bundler.options import Options
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from bundler.create import create, lock
 from bundler.fetching.index_options import IndexOptions
 from bundler.locks import Lock
 from bundler.runtime.errors import BundleError, ContentError, TargetError, UsageError
+from bundler.stores.memory import MemoryStore
 
 APP = {"app.py": "import helper\nvalue = helper.value + 1\n"}
 
@@ -124,6 +125,15 @@ def another(cache, tmp_path):
 def test_another_machine_builds_the_wheel_of_the_lock_again(app, locked, created, cache, tmp_path):
     bundle = created(locked("app"), cache=another(cache, tmp_path))
     assert boots(bundle, "import app; print(app.value)", tmp_path) == "42\n"
+
+
+def test_a_machine_that_shares_the_layer_builds_nothing(app, locked, created, cache, tmp_path):
+    made = locked("app")
+    store = MemoryStore()
+    first = created(made, layer_cache=store)
+    app.unlink()
+    second = created(made, "second.pyz", cache=another(cache, tmp_path), layer_cache=store)
+    assert second.read_bytes() == first.read_bytes()
 
 
 def test_a1_a_wheel_that_comes_out_with_other_bytes_than_the_lock_says_is_refused(app, locked, created, tmp_path):

@@ -11,8 +11,9 @@ from support.reporters import Heard
 from support.sdist_factory import make_sdist
 from support.wheel_factory import make_wheel
 
-from bundler.create import Options, lock
+from bundler.create import lock
 from bundler.fetching.index_options import IndexOptions
+from bundler.options import Options
 from bundler.runtime.errors import UsageError
 
 

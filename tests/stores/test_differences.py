@@ -10,9 +10,10 @@ from support.commands import bundle
 from support.interpreters import target_of
 from support.wheel_factory import make_wheel, pin_of
 
-from bundler.create import Options, create
+from bundler.create import create
 from bundler.fetching.index_options import IndexOptions
 from bundler.locks import Lock
+from bundler.options import Options
 from bundler.stores.bundle_files import BundleStore
 from bundler.stores.copying import copy
 from bundler.stores.oci_layouts import LayoutStore

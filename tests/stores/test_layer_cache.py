@@ -16,11 +16,12 @@ from support.interpreters import python, target_of
 from support.wheel_factory import make_wheel, pin_of
 
 from bundler.caching.build_cache import Cache
-from bundler.create import Options, create
+from bundler.create import create
 from bundler.fetching.index_options import IndexOptions
 from bundler.fetching.retries import TransientError
 from bundler.layers.layer_plans import Settings
 from bundler.locks import Lock
+from bundler.options import Options
 from bundler.reporters import Reporter
 from bundler.runtime.documents import FRAMES, MANIFEST_TYPE, ZSTD_LAYER_TYPE, digest_of, to_json
 from bundler.runtime.errors import BundleError

@@ -7,9 +7,9 @@ import random
 from support.interpreters import target_of
 from support.wheel_factory import make_wheel, pin_of
 
-from bundler.create import Options
 from bundler.fetching.index_options import IndexOptions
 from bundler.locks import Lock
+from bundler.options import Options
 
 
 def three_wheels(directory):

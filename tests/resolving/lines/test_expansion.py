@@ -14,11 +14,13 @@ from support.sdist_factory import make_sdist, project_files
 from support.wheel_factory import make_wheel
 
 from bundler.building.builder import BuildPolicy
-from bundler.create import Options, builder_for, lock
+from bundler.create import lock
 from bundler.fetching.index_options import IndexOptions
 from bundler.locks import Lock
+from bundler.options import Options
 from bundler.reporters import Reporter
 from bundler.runtime.errors import BundleError, ContentError, UsageError
+from bundler.source_builders import builder_for
 
 
 @pytest.fixture
