@@ -84,6 +84,8 @@ def resolve(
         constraints = parse_lines(expansion.lines(files.constraints))
         for note in expansion.notes:
             reporter.warning(note)
+        for commit in expansion.commits:
+            reporter.note(commit)
         if not lines:
             raise UsageError("requirements", "nothing was asked for", hint="name a requirement, or a file with -r FILE")
         demands = HashDemands.of((*lines, *constraints), options.require_hashes, target)

@@ -54,7 +54,10 @@ _CONDAS_OWN = dict.fromkeys(("mkl-fft", "mkl-random", "mkl-service"), "part of c
 
 @dataclass(slots=True, kw_only=True)
 class Expansion:
-    """The work, and what came of it: *built* are the wheels by their paths, *notes* what a user should hear."""
+    """The work, and what came of it: *built* are the wheels by their paths, *notes* what a user should hear.
+
+    *commits* say what branches and tags were today.
+    """
 
     builder: Builder | None
     indexes: IndexOptions
@@ -64,6 +67,7 @@ class Expansion:
     read_as_names: list[str] = field(default_factory=list)
     editable: list[str] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
+    commits: list[str] = field(default_factory=list)
 
     def lines(self, lines: Iterable[Line]) -> list[Line]:
         """Return *lines*, expanded."""
@@ -101,11 +105,15 @@ class Expansion:
         if project is None or self.builder is None:
             return line
         hashes = demanded_hashes(line.text, line.where)
-        built = self.builder.build_project(self._opened(project, self.builder, line.where, hashes))
+        opened = self._opened(project, self.builder, line.where, hashes)
+        built = self.builder.build_project(opened)
         if project.editable:
             self.editable.append(str(built.pin.name))
         text = self._requirement(project, self.builder.wheel(built.pin), built, line.where)
         is_commit = project.revision is not None and COMMIT.fullmatch(project.revision) is not None
+        if opened.repository is not None and not is_commit:
+            revision = project.revision or "the default branch"
+            self.commits.append(f"{built.pin.name}: {revision} is commit {opened.repository.commit[:12]} today")
         return replace(line, text=text, is_fixed=is_commit or bool(hashes))
 
     def _opened(self, project: ProjectLine, builder: Builder, where: str, sha256: Collection[str]) -> Project:

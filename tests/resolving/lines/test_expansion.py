@@ -150,7 +150,10 @@ def repository(project, tmp_path):
 def test_a_commit_of_a_repository_is_built_and_locked_by_its_hash(revision, ask, repository, tmp_path):
     url, commit = repository
     at = "" if revision is None else f"@{revision.replace('COMMIT', commit)}"
-    locked = ask(text=f"app @ git+{url}{at}#subdirectory=py\n")
+    reporter = Heard()
+    locked = ask(text=f"app @ git+{url}{at}#subdirectory=py\n", reporter=reporter)
+    today = f"app: {revision or 'the default branch'} is commit {commit[:12]} today"
+    assert reporter.notes == ([] if revision == "COMMIT" else [today])
     build = locked.pins[0].build.repository
     assert (build.url, build.commit, build.subdirectory) == (url, commit, "py")
     text = locked.to_toml()
