@@ -36,6 +36,7 @@ _OPTION = re.compile(r"\s--[a-z].*$")
 _NAMED_URL = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\])?)\s*@\s*(?P<place>\S+)", re.ASCII)
 _WHEEL = re.compile(r"(?P<path>[^\s:;\[]+\.whl)(?=[\s;\[]|$)")
 _IN_URL = re.compile(r"(?<=\.whl)#sha256=([0-9a-f]{64})(?=\s|$)", re.ASCII)
+_CONDAS_WAY = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*=\s*(?P<version>[0-9][\w.]*)", re.ASCII)
 _SHA256 = re.compile("[0-9a-f]{64}", re.ASCII)
 _ARCHIVES = (".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar")
 _HINT = "build a wheel for the target (pip wheel) and name the wheel instead"
@@ -176,7 +177,9 @@ def _parse(requirement: str, where: str) -> Requirement:
         parsed = parse_requirement(requirement)
     except InvalidRequirement as error:
         reason = redacted_text(str(error).splitlines()[0])
-        raise BundleError(where, f"is not a requirement: {reason}", got=redacted_text(requirement)) from None
+        conda = _CONDAS_WAY.match(requirement)
+        hint = f"that is how conda writes it: {conda['name']}=={conda['version']}" if conda else None
+        raise BundleError(where, f"is not a requirement: {reason}", got=redacted_text(requirement), hint=hint) from None
     if unknown := names_unknown(str(parsed.marker or "")):
         raise UsageError(
             where,

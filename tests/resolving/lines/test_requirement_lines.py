@@ -127,6 +127,7 @@ def test_a1_a_weak_or_wrong_hash_is_no_hash(tmp_path, text):
         ("-r 'b.txt\n", "a.txt:1: does not name one file"),
         ("-r missing.txt\n", "missing.txt: cannot be read"),
         ("six\nsix ==\n", "a.txt:2: is not a requirement"),
+        ("six=1.16\n", "a.txt:1: is not a requirement: .*\nhint: that is how conda writes it: six==1.16"),
         ("six ; platform_release > '5'\n", "a.txt:1: depends on platform_release"),
     ],
 )
