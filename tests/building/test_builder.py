@@ -202,6 +202,7 @@ def test_a_build_requirement_may_be_a_source_itself(shelf, locked):
     assert pin.build.requires[0].build is not None
 
 
+@pytest.mark.slow
 def test_builds_that_need_each_other_end(shelf, locked):
     make_sdist(shelf, "one", "1.0", {}, build_requires=["two"])
     make_sdist(shelf, "two", "1.0", {}, build_requires=["one"])
@@ -214,12 +215,14 @@ def without_the_target(monkeypatch, tmp_path):
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "nowhere"))
 
 
+@pytest.mark.slow
 def test_a_pure_project_is_built_without_the_targets_python(app, locked, tmp_path, monkeypatch, options):
     without_the_target(monkeypatch, tmp_path)
     made = locked("app")
     assert made.pins[0].filename == "app-1.0-py3-none-any.whl"
 
 
+@pytest.mark.slow
 def test_a_native_project_without_the_targets_python_names_the_ways_out(shelf, locked, tmp_path, monkeypatch):
     without_the_target(monkeypatch, tmp_path)
     make_sdist(shelf, "app", "1.0", {}, tag="cp311-cp311-linux_x86_64")
@@ -229,6 +232,7 @@ def test_a_native_project_without_the_targets_python_names_the_ways_out(shelf, l
         assert way in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_version_that_can_neither_be_built_nor_has_a_fitting_wheel_is_passed_over_and_named(
     shelf, options, tmp_path, monkeypatch
 ):
@@ -257,6 +261,7 @@ def failing(shelf):
     return make_sdist(shelf, "app", "2.0", {"app.py": ""}, before="raise ValueError('no such luck')")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -287,6 +292,7 @@ def for_newer_glibc(shelf):
     make_sdist(shelf, "app", "2.0", {"app.py": ""})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.confstr("CS_GNU_LIBC_VERSION") <= "glibc 2.27", reason="this host is as old as the target")
 def test_a_build_that_would_need_a_newer_glibc_as_its_wheels_do_is_not_tried(shelf, options, for_newer_glibc):
     """lightgbm 4.6.0 for glibc 2.27: ten minutes in vain."""
@@ -302,12 +308,14 @@ def test_a_build_that_would_need_a_newer_glibc_as_its_wheels_do_is_not_tried(she
     assert (str(pin.version), reporter.built) == ("2.0", ["app 2.0"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("requirement", ["app", "app==2.0"])
 def test_it_is_tried_where_there_is_no_other_way(requirement, options, for_newer_glibc):
     (pin,) = lock([requirement], options=replace(options, target=replace_libc(options.target))).pins
     assert (str(pin.version), pin.filename) == ("2.0", "app-2.0-py3-none-any.whl")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("said", "hint"),
     [
@@ -405,6 +413,7 @@ def test_what_people_have_is_built_and_imported(builder_cache, requirement, code
     boots(tmp_path / "deps.pyz", code, tmp_path)
 
 
+@pytest.mark.slow
 def test_rebuilding_what_was_not_built_is_a_mistake_of_the_caller(shelf, locked):
     make_wheel(shelf, "helper", "1.0", {"helper.py": b""})
     (pin,) = locked("helper").pins
@@ -412,6 +421,7 @@ def test_rebuilding_what_was_not_built_is_a_mistake_of_the_caller(shelf, locked)
         Builder.rebuild(None, pin)
 
 
+@pytest.mark.slow
 def test_a_source_of_an_index_with_md5_only_is_built_and_locked_by_its_sha256(locked, tmp_path):
     source = make_sdist(tmp_path, "app", "2.0", {"app.py": ""})
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -424,6 +434,7 @@ def test_a_source_of_an_index_with_md5_only_is_built_and_locked_by_its_sha256(lo
             locked("app", indexes=lambda: IndexOptions(index_url=wrong))
 
 
+@pytest.mark.slow
 def test_a_source_comes_from_the_index_that_its_project_has_of_its_own(locked, tmp_path):
     wheel = make_wheel(tmp_path / "main", "top", "1.0", requires=["app"])
     other = make_sdist(tmp_path / "main", "app", "9.0", {"app.py": ""})
@@ -448,6 +459,7 @@ def test_a_library_that_the_source_brought_ready_made_is_its_authors_business(sh
     assert pin.build is not None
 
 
+@pytest.mark.slow
 def test_what_an_old_wheel_requires_is_read_as_pip_read_it_and_said(shelf, options, created):
     make_wheel(shelf, "pandas", "0.24.2", {"pandas.py": b""}, requires=["pytz (>=2011k)", "six<2"])
     make_wheel(shelf, "pytz", "2020.1", {"pytz.py": b""})
@@ -460,6 +472,7 @@ def test_what_an_old_wheel_requires_is_read_as_pip_read_it_and_said(shelf, optio
     created(locked)
 
 
+@pytest.mark.slow
 def test_a_name_that_was_given_up_is_said_to_bring_nothing(shelf, options, tmp_path):
     make_sdist(shelf, "sklearn", "0.0", {})
     reporter = Heard()
@@ -469,6 +482,7 @@ def test_a_name_that_was_given_up_is_said_to_bring_nothing(shelf, options, tmp_p
     ]
 
 
+@pytest.mark.slow
 def test_what_an_old_wheel_requires_and_nobody_can_read_is_an_error(shelf, locked):
     make_wheel(shelf, "app", "1.0", {"app.py": b""}, requires=["two names"])
     with pytest.raises(BundleError, match=r"app==1\.0 has an invalid package format"):

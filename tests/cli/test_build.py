@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
+from support import commands
 from support.interpreters import target_of
 from support.sdist_factory import make_sdist
 from support.wheel_factory import make_wheel
@@ -26,8 +25,7 @@ def bundle(cache, tmp_path):
         extra = []
         if command in ("create", "lock"):
             extra = ["--no-index", "-f", "shelf", "--target", "target.json", "--cache-dir", str(cache.root)]
-        program = [sys.executable, "-m", "bundler", command, *extra, *arguments]
-        return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return commands.bundle(command, *extra, *arguments, cwd=tmp_path)
 
     return run
 

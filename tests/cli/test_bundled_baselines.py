@@ -84,6 +84,7 @@ def test_the_same_lock_from_an_empty_cache_and_offline(run, tmp_path):
         assert run("lock", *arguments, *more, where=tmp_path / f"cache-{len(more)}").stdout == first.stdout
 
 
+@pytest.mark.slow
 def test_what_the_image_has_is_said_in_one_line_and_nothing_is_left_out(run):
     answer = run("lock", "app", "pydantic<2")
     assert locked(answer) == (["app", "certifi", "lib", "pydantic"], {})
@@ -95,6 +96,7 @@ def test_what_the_image_has_is_said_in_one_line_and_nothing_is_left_out(run):
     assert "the image" not in run("lock", "app", "--python", "3.9.1", "--platform", "musllinux_1_2_x86_64").stderr
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_in_a_version_of_the_image_is_the_images_though_another_one_was_chosen(run, shelf):
     make_wheel(shelf, "lib", "3.0", {"lib.py": b""}, requires=["six"])
     make_wheel(shelf, "six", "99.0", {"six.py": b""})
@@ -106,6 +108,7 @@ def test_what_is_asked_for_in_a_version_of_the_image_is_the_images_though_anothe
     assert (names, list(provided)) == (["lib"], ["six"])
 
 
+@pytest.mark.slow
 def test_what_the_server_refuses_is_a_warning_that_names_it(run, shelf):
     answer = run("lock", "pydantic", "-q")
     assert locked(answer)[0] == ["pydantic"]
@@ -119,6 +122,7 @@ def test_what_the_server_refuses_is_a_warning_that_names_it(run, shelf):
     assert "warning" not in run("lock", "pydantic", SERVER).stderr, "the bundle's own server stands before the image's"
 
 
+@pytest.mark.slow
 def test_a_baseline_that_is_named_wins(run, tmp_path):
     (tmp_path / "freeze.txt").write_text("lib==1.0\n")
     answer = run("lock", "app", "--baseline", "freeze.txt", "--skip-provided")
@@ -127,6 +131,7 @@ def test_a_baseline_that_is_named_wins(run, tmp_path):
     assert "the image of" not in run("lock", "app", "--baseline", "freeze.txt").stderr
 
 
+@pytest.mark.slow
 def test_create_leaves_it_out_and_check_takes_the_presets_name(run):
     made = run("create", "app", "--skip-provided", "-o", "thin.pyz", "--compile", "never", "--json")
     assert made.returncode == 0, made.stderr
@@ -145,6 +150,7 @@ def test_create_leaves_it_out_and_check_takes_the_presets_name(run):
     assert "is the baseline of another Python" in answer.stderr
 
 
+@pytest.mark.slow
 def test_a_bundle_of_which_the_image_has_everything_is_empty_and_fine(run, tmp_path):
     made = run("create", "certifi", "--skip-provided", "-o", "empty.pyz", "--compile", "never", "--json")
     assert made.returncode == 0, made.stderr
@@ -153,6 +159,7 @@ def test_a_bundle_of_which_the_image_has_everything_is_empty_and_fine(run, tmp_p
     assert bundle("verify", "empty.pyz", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 def test_where_nothing_is_known_of_the_image_skip_provided_wants_to_be_told(run):
     answer = run("lock", "app", "--skip-provided", "--python", "3.13.0")
     assert answer.returncode == 2

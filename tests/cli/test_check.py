@@ -9,6 +9,7 @@ import sys
 import tomllib
 
 import pytest
+from support import commands
 from support.interpreters import python, target_of
 from support.wheel_factory import make_wheel
 
@@ -42,14 +43,7 @@ def bundle(cache, shelf, tmp_path):
             extra = ["--target", "target.json"]
         if command in ("create", "lock", "check"):
             extra += ["--no-index", "--find-links", shelf, "--cache-dir", cache.root]
-        program = [sys.executable, "-c", "import sys; from bundler.cli import main; sys.exit(main())"]
-        return subprocess.run(
-            list(map(str, [*program, command, *extra, *arguments])),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return commands.bundle(command, *extra, *arguments, cwd=tmp_path)
 
     return run
 
@@ -119,6 +113,7 @@ def test_offline_and_uncached_nothing_is_known_and_that_is_no_success(bundle, cr
     assert bundle("check", path, "--baseline", "freeze.txt", "--offline").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_live_interpreter_needs_no_index(bundle, create, tmp_path, shelf):
     venv = tmp_path / "venv"
     subprocess.run([python("3.7"), "-m", "venv", "--without-pip", venv], check=True)
@@ -132,6 +127,7 @@ def test_a_live_interpreter_needs_no_index(bundle, create, tmp_path, shelf):
     assert "broken: server 0.8 requires lib<2 of the image; the bundle has 2.0" in answer.stdout
 
 
+@pytest.mark.slow
 def test_a_baseline_of_another_python_is_refused(bundle, create):
     path, _ = create("lib==2.0")
     answer = bundle("check", path, "--baseline", sys.executable)
@@ -139,6 +135,7 @@ def test_a_baseline_of_another_python_is_refused(bundle, create):
     assert "is the baseline of another Python" in answer.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", EACH_FORMAT)
 def test_what_is_left_to_the_image_is_recorded_and_checked(bundle, create, form, tmp_path):
     path, made = create("app", "--baseline", "freeze.txt", "--skip-provided", form=form)
@@ -156,6 +153,7 @@ def test_what_is_left_to_the_image_is_recorded_and_checked(bundle, create, form,
     assert " --skip-provided " in answer.stdout
 
 
+@pytest.mark.slow
 def test_the_image_in_the_way_is_an_error_and_nothing_is_written(bundle, tmp_path):
     answer = bundle("create", "lib>=2", "--baseline", "freeze.txt", "-o", "deps.pyz")
     assert answer.returncode == 1
@@ -163,6 +161,7 @@ def test_the_image_in_the_way_is_an_error_and_nothing_is_written(bundle, tmp_pat
     assert not (tmp_path / "deps.pyz").exists()
 
 
+@pytest.mark.slow
 def test_lock_says_what_it_leaves_to_the_image_and_create_keeps_it(bundle, tmp_path):
     answer = bundle("lock", "app", "--baseline", "freeze.txt", "--skip-provided", "-o", "pylock.toml")
     assert answer.returncode == 0, answer.stderr
@@ -173,6 +172,7 @@ def test_lock_says_what_it_leaves_to_the_image_and_create_keeps_it(bundle, tmp_p
     assert json.loads(answer.stdout)["provided"] == tool["provided"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -9,6 +9,7 @@ import sys
 import tomllib
 
 import pytest
+from support import commands
 from support.interpreters import python, target_of
 from support.wheel_factory import make_wheel
 
@@ -41,9 +42,7 @@ def bundle(cache, shelf, tmp_path):
             extra = ["--no-index", "--find-links", shelf, "--target", "target.json"]
         if command in ("create", "lock", "cache"):
             extra += ["--cache-dir", cache.root]
-        program = [sys.executable, "-c", "import sys; from bundler.cli import main; sys.exit(main())"]
-        command = list(map(str, [*program, command, *extra, *arguments]))
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, **options)
+        return commands.bundle(command, *extra, *arguments, cwd=tmp_path, **options)
 
     return run
 
@@ -252,7 +251,8 @@ def test_python_m_bundler_is_the_same_program():
 def test_without_an_extra_the_error_says_what_to_install(bundle, deps, tmp_path, arguments):
     (tmp_path / "missing").mkdir()
     (tmp_path / "missing" / "obstore.py").write_text("raise ImportError")
-    answer = bundle(*arguments, env={**os.environ, "PYTHONPATH": str(tmp_path / "missing")})
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path / "missing")}
+    answer = bundle(*arguments, env=environ, builder=sys.executable)
     assert answer.returncode == 1
     assert "needs the package obstore" in answer.stderr
     assert "hint: pip install 'obstore" in answer.stderr

@@ -129,6 +129,7 @@ def test_files_of_one_name_and_of_both_kinds_go_together(run, project):
     assert len(locked(answer)["packages"]) == 4
 
 
+@pytest.mark.slow
 def test_a_fault_names_the_conda_file_and_its_line(run, project):
     (project / "environment.yml").write_text("dependencies:\n- alpha\n- pip:\n  - beta\n  - not a requirement\n")
     answer = run("lock", "-r", "project/environment.yml")
@@ -136,6 +137,7 @@ def test_a_fault_names_the_conda_file_and_its_line(run, project):
     assert "error: environment.yml:5: is not a requirement" in answer.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text", "code", "words"),
     [

@@ -192,6 +192,7 @@ def test_the_baseline_of_a_file_is_what_check_compares_with(bundle, written, tmp
     assert answer.stderr.startswith("error: bundle check: an option is missing; want --baseline\n")
 
 
+@pytest.mark.slow
 def test_another_file_is_named_and_none_is_read(bundle, written, tmp_path):
     written("level = 'wrong'")
     written(f'{SHARED}\nrequirements = ["lib"]\n', "other.toml")
@@ -209,6 +210,7 @@ def test_another_file_is_named_and_none_is_read(bundle, written, tmp_path):
     assert "--bundle: needs a configuration file, and there is none; got --no-config" in answer.stderr
 
 
+@pytest.mark.slow
 def test_a_project_file_serves_and_beside_bundle_toml_a_warning_says_which_holds(bundle, written):
     table = '[tool.bundle]\nno-index = true\nfind-links = ["shelf"]\nrequirements = ["lib"]\n'
     written(f'[project]\nname = "x"\n{table}', "pyproject.toml")
@@ -223,6 +225,7 @@ def test_a_project_file_serves_and_beside_bundle_toml_a_warning_says_which_holds
     assert bundle("lock", "-q").stderr == ""
 
 
+@pytest.mark.slow
 def test_an_error_about_an_option_that_a_file_has_said_names_the_file(bundle, written):
     written('[bundles.a]\nrequirements = ["lib"]\nbuild = ["auto", "lib"]\n')
     answer = bundle("lock", "--bundle", "a")
@@ -233,6 +236,7 @@ def test_an_error_about_an_option_that_a_file_has_said_names_the_file(bundle, wr
     assert "says it" not in answer.stderr
 
 
+@pytest.mark.slow
 def test_what_is_needed_may_be_in_a_bundle_that_was_not_chosen(bundle, written):
     written(NAMED)
     answer = bundle("create", "lib")
@@ -241,6 +245,7 @@ def test_what_is_needed_may_be_in_a_bundle_that_was_not_chosen(bundle, written):
     assert answer.stderr == f"error: bundle create: an option is missing; {want}"
 
 
+@pytest.mark.slow
 def test_a_program_that_a_file_names_is_not_run(bundle, written, tmp_path):
     program = tmp_path / "evil"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
@@ -256,6 +261,7 @@ def test_a_program_that_a_file_names_is_not_run(bundle, written, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_lock_replaces_nothing_but_locks_because_a_file_says_so(bundle, written, tmp_path):
     (tmp_path / "precious.toml").write_text("mine")
     written(f'{SHARED}\nrequirements = ["lib"]\nlock = "precious.toml"\n')
@@ -266,6 +272,7 @@ def test_lock_replaces_nothing_but_locks_because_a_file_says_so(bundle, written,
     assert (tmp_path / "precious.toml").read_text() == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["../x", "/tmp/x", "~/x", "link/x", "link/../../x"])
 def test_a_file_has_nothing_written_outside_of_its_directory(bundle, written, tmp_path, place):
     (tmp_path / "link").symlink_to(tmp_path.parent)
@@ -279,6 +286,7 @@ def test_a_file_has_nothing_written_outside_of_its_directory(bundle, written, tm
     assert answer.stderr.endswith("hint: name it with -o\n")
 
 
+@pytest.mark.slow
 def test_what_a_file_says_no_more_can_be_left_out(bundle, written):
     written(f'{SHARED}\nrequirements = ["lib"]\noffline = true\n')
     answer = bundle("lock", "--unset", "ofline")
@@ -299,6 +307,7 @@ def options_in(answer):
     }
 
 
+@pytest.mark.slow
 def test_config_shows_each_value_and_where_it_is_from(bundle, written, cache):
     written("""
         target = "azureml-py38"
@@ -331,6 +340,7 @@ def test_config_shows_each_value_and_where_it_is_from(bundle, written, cache):
     assert any(line.split() == ["level", "9", "bundle.toml:bundles.train.level", "(create", "only)"] for line in shown)
 
 
+@pytest.mark.slow
 def test_config_says_what_a_lock_leaves_to_bundle_lock(bundle, written):
     written('requirement = ["serve.txt"]\nlock = "pylock.toml"\nlevel = 3\n')
     items = json.loads(bundle("config", "--json").stdout)["options"]
@@ -339,6 +349,7 @@ def test_config_says_what_a_lock_leaves_to_bundle_lock(bundle, written):
     assert [item["commands"] for item in items["level"]] == [["create"]]
 
 
+@pytest.mark.slow
 def test_config_without_a_file_shows_the_defaults(bundle):
     answer = bundle("config")
     assert answer.returncode == 0, answer.stderr
@@ -346,6 +357,7 @@ def test_config_without_a_file_shows_the_defaults(bundle):
     assert json.loads(bundle("config", "--json").stdout)["file"] is None
 
 
+@pytest.mark.slow
 def test_no_password_is_shown_by_config_or_by_what_create_tells(bundle, written):
     url = f"https://me:{PASSWORD}@mirror.example/simple?token={PASSWORD}"
     written(f"""
@@ -364,6 +376,7 @@ def test_no_password_is_shown_by_config_or_by_what_create_tells(bundle, written)
     assert "https://mirror.example/simple" in bundle("config", **pip).stdout
 
 
+@pytest.mark.slow
 def test_a_file_that_is_wrong_is_an_error_as_json_too(bundle, written):
     written("levle = 3")
     answer = bundle("config", "--json")
@@ -371,6 +384,7 @@ def test_a_file_that_is_wrong_is_an_error_as_json_too(bundle, written):
     assert json.loads(answer.stdout)["error"].startswith("bundle.toml:levle: is no key")
 
 
+@pytest.mark.slow
 def test_the_document_lists_what_no_file_may_say():
     text = (ROOT / "docs/configuration.md").read_text()
     for name, reason in REFUSED.items():

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support import commands
 from support.deployment_factory import make_folder
 
 LIB = "AZUREML_EXTRA_PYTHON_LIB_PATH"
 
 
 def bundle(*arguments, cwd, env=None):
-    program = [sys.executable, "-c", "import sys; from bundler.cli import main; sys.exit(main())", "doctor"]
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("AZUREML", "AML_"))}
-    command = [*program, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env={**clean, **(env or {})}, capture_output=True, text=True, check=False)
+    return commands.bundle("doctor", *arguments, cwd=cwd, env={**clean, **(env or {})})
 
 
 def test_the_exit_code_is_1_only_if_something_would_fail(tmp_path):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tomllib
 
 import pytest
+from support import commands
 from support.interpreters import target_of
 from support.wheel_factory import make_wheel
 
@@ -25,9 +24,7 @@ def bundle(cache, tmp_path):
         extra = []
         if command in ("create", "lock"):
             extra = ["--target", "target.json", "--no-index", "--find-links", "shelf", "--cache-dir", cache.root]
-        program = [sys.executable, "-c", "import sys; from bundler.cli import main; sys.exit(main())"]
-        command = list(map(str, [*program, command, *extra, *arguments]))
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return commands.bundle(command, *extra, *arguments, cwd=tmp_path)
 
     return run
 
@@ -67,6 +64,7 @@ def test_what_nobody_requires_is_dropped_without_a_word(bundle):
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["lock", "create"])
 def test_a_name_that_is_not_in_the_lock_is_a_usage_error(bundle, command, tmp_path):
     answer = bundle(command, "app", "--drop", "liv", "-o", "out.pyz", "-q")
@@ -75,6 +73,7 @@ def test_a_name_that_is_not_in_the_lock_is_a_usage_error(bundle, command, tmp_pa
     assert not (tmp_path / "out.pyz").exists()
 
 
+@pytest.mark.slow
 def test_pip_would_ask_for_what_a_wheelhouse_lacks(bundle, tmp_path):
     answer = bundle("create", "app", "--drop", "lib", "--format", "wheelhouse", "-o", "house")
     assert answer.returncode == 2

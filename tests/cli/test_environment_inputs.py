@@ -136,6 +136,7 @@ def test_files_that_were_edited_removed_or_added_are_named(run, site):
     ]
 
 
+@pytest.mark.slow
 def test_another_wheel_of_the_same_version_is_named_where_it_is_in_the_cache(run, work):
     assert run("create", "--venv", "myenv", "-o", "deps.pyz", "--compile", "never").returncode == 0
     make_wheel(work / "other", "beta", "1.0", {"beta.py": b"b = 'of a fork'\n"})
@@ -148,6 +149,7 @@ def test_another_wheel_of_the_same_version_is_named_where_it_is_in_the_cache(run
     ) in answer.err
 
 
+@pytest.mark.slow
 def test_what_came_from_a_place_is_asked_for_there(run, work):
     wheel = make_wheel(work / "other", "gamma", "1.0", {"gamma.py": b""})
     pip_install(wheel, venv=work / "myenv")
@@ -158,6 +160,7 @@ def test_what_came_from_a_place_is_asked_for_there(run, work):
     assert "lists no hash of a wheel of gamma 1.0" in failure(run("lock", "--venv", "myenv"), 3)
 
 
+@pytest.mark.slow
 def test_a_commit_of_a_repository_is_built_from_that_commit(run, work, site):
     repository = work / "repository"
     for path, text in project_files("gamma", "1.0", {"gamma.py": "g = 1\n"}).items():
@@ -175,12 +178,14 @@ def test_a_commit_of_a_repository_is_built_from_that_commit(run, work, site):
     assert f'commit-id = "{commit}"' in answer.out
 
 
+@pytest.mark.slow
 def test_a_version_that_the_index_has_not_leads_to_as_is(run, work):
     (work / "shelf/beta-1.0-py3-none-any.whl").unlink()
     assert "--as-is" in failure(run("lock", "--venv", "myenv"), 1)
     assert run("create", "--venv", "myenv", "--as-is", "-o", "deps.pyz", "--compile", "never").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_target_directory_of_pip_is_taken_too(run, work):
     pip_install("--target", work / "deps", "-f", work / "shelf", "alpha==1.0", "beta==1.0")
     (work / "deps/mine.py").write_text("")
@@ -190,6 +195,7 @@ def test_a_target_directory_of_pip_is_taken_too(run, work):
     assert warnings == ["warning: deps: 1 file belongs to no distribution, not taken: mine.py"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", [("--target", "azureml-py38"), ("--python", "3.8.18")])
 def test_another_python_than_was_typed_is_an_error_that_names_both(run, typed):
     error = failure(run("lock", "--venv", "myenv", *typed), 2)
@@ -200,6 +206,7 @@ def test_another_python_than_was_typed_is_an_error_that_names_both(run, typed):
 # The files
 
 
+@pytest.mark.slow
 def test_the_files_themselves_make_the_same_tree_as_the_wheels_that_they_came_from(run, work):
     common = ["--format", "tree", "--compile", "never"]
     assert run("create", "--venv", "myenv", *common, "-o", "of-index").returncode == 0
@@ -213,6 +220,7 @@ def test_the_files_themselves_make_the_same_tree_as_the_wheels_that_they_came_fr
     assert main.stdout == "main\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["pip", "uv"])
 def test_a_target_directory_makes_the_same_tree(run, work, how):
     if how == "pip":
@@ -227,6 +235,7 @@ def test_a_target_directory_makes_the_same_tree(run, work, how):
     assert files_of(work / "as-is") == files_of(work / "of-index")
 
 
+@pytest.mark.slow
 def test_two_environments_with_the_same_files_give_the_same_wheels(run, work):
     make_environment(work / "second")
     uv_install("--python", work / "second", "-f", work / "shelf", "alpha==1.0", "beta==1.0")
@@ -235,6 +244,7 @@ def test_two_environments_with_the_same_files_give_the_same_wheels(run, work):
     assert first == second
 
 
+@pytest.mark.slow
 def test_a_lock_of_files_is_good_here_and_says_elsewhere_what_to_do(run, work, cache):
     assert run("lock", "--venv", "myenv", "--as-is", "-o", "pylock.toml").returncode == 0
     shutil.move(work / "myenv", work / "moved")
@@ -251,6 +261,7 @@ def test_a_lock_of_files_is_good_here_and_says_elsewhere_what_to_do(run, work, c
     assert f"hint: lock again where the environment is: bundle lock --venv {work / 'myenv'} --as-is" in error
 
 
+@pytest.mark.slow
 def test_changed_and_missing_files_are_refused_all_at_once_and_foreign_ones_stay_behind(run, work, site):
     (site / "mine.py").write_text("")
     answer = run("create", "--venv", "myenv", "--as-is", "-o", "deps.pyz", "--compile", "never", "-q")
@@ -270,11 +281,13 @@ def test_changed_and_missing_files_are_refused_all_at_once_and_foreign_ones_stay
     assert sorted(work.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_file_of_the_same_size_that_was_changed_is_found(run, site):
     (site / "beta.py").write_bytes(b"b = 9\n")
     assert "1 changed (beta.py)" in failure(run("lock", "--venv", "myenv", "--as-is"), 3)
 
 
+@pytest.mark.slow
 def test_a_file_of_two_distributions_is_that_of_the_last_one(run, work, site):
     for name in ("first", "second"):
         make_wheel(work / "shelf", name, "1.0", {"shared.py": name.encode(), f"{name}.py": b""})
@@ -285,6 +298,7 @@ def test_a_file_of_two_distributions_is_that_of_the_last_one(run, work, site):
     assert "hint: two of them do not go together: pip uninstall second 1.0, then pip install --force-reinstall" in error
 
 
+@pytest.mark.slow
 def test_namespace_packages_of_several_distributions_pass_as_they_are(run, work):
     stubs = (
         b"__import__('pkg_resources').declare_namespace(__name__)\n",
@@ -304,6 +318,7 @@ def test_namespace_packages_of_several_distributions_pass_as_they_are(run, work)
     assert found == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tag", "code", "words"),
     [
@@ -330,6 +345,7 @@ def test_the_tags_of_its_wheel_have_to_fit_the_target(run, site, tag, code, word
     assert ("beta-1.0-py2.py3-none-any.whl" in answer.out) == (code == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -344,10 +360,12 @@ def test_wrong_use_has_a_clear_error(run, work, arguments, words):
     assert not (work / "deps.pyz").exists()
 
 
+@pytest.mark.slow
 def test_as_is_needs_an_environment(run):
     assert "--as-is: is about an environment" in failure(run("lock", "alpha", "--as-is"), 2)
 
 
+@pytest.mark.slow
 def test_a_package_may_be_dropped_whatever_its_files_are(run, site):
     (site / "beta.py").write_text("changed")
     answer = run("lock", "--venv", "myenv", "--as-is", "--drop", "beta")
@@ -356,6 +374,7 @@ def test_a_package_may_be_dropped_whatever_its_files_are(run, site):
     assert "--drop: names what is not in the lock" in failure(run("lock", "--venv", "myenv", "--drop", "no"), 2)
 
 
+@pytest.mark.slow
 def test_what_the_image_has_may_be_left_to_it(run, work):
     (work / "freeze.txt").write_text("beta==1.0\n")
     answer = run("lock", "--venv", "myenv", "--baseline", "freeze.txt", "--skip-provided")

@@ -143,6 +143,7 @@ def test_what_no_lock_lists_is_refused(run, tmp_path, packages, kind):
     assert f"error: {name}: does not list what its packages need on the target; got beta 1.5" in answer.stderr
 
 
+@pytest.mark.slow
 def test_beside_other_requirements_what_they_bring_is_named(run, tmp_path, packages):
     name = write(tmp_path, "poetry 2", packages)
     (tmp_path / "requirements.txt").write_text("gamma\n")
@@ -151,6 +152,7 @@ def test_beside_other_requirements_what_they_bring_is_named(run, tmp_path, packa
     assert "warning: in no lock, and chosen here: gamma 1.5" in answer.stderr
 
 
+@pytest.mark.slow
 def test_a_package_without_a_hash_is_said(run, tmp_path, packages):
     name = write(tmp_path, "pdm", packages)
     text = (tmp_path / name).read_text()
@@ -160,6 +162,7 @@ def test_a_package_without_a_hash_is_said(run, tmp_path, packages):
     assert "warning: pdm.lock: lists no hash of alpha, beta: any file of the version is taken" in answer.stderr
 
 
+@pytest.mark.slow
 def test_hashes_of_other_kinds_are_not_enough(run, tmp_path, packages):
     packages[1].hashes = ["md5:" + "0" * 32]
     name = write(tmp_path, "poetry 2", packages)
@@ -168,6 +171,7 @@ def test_hashes_of_other_kinds_are_not_enough(run, tmp_path, packages):
     assert "has no valid sha256 among its hashes" in answer.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["uv", "poetry 2", "pdm", "pipenv"])
 def test_a_lock_for_another_python_is_an_error_that_names_both(run, tmp_path, packages, kind):
     name = write(tmp_path, kind, packages)
@@ -183,6 +187,7 @@ def test_a_lock_for_another_python_is_an_error_that_names_both(run, tmp_path, pa
     assert "3.9 → --target azureml-py39 (cpython 3.9.18" in answer.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "known"), [("--extra", "net"), ("--group", "dev")])
 def test_an_extra_that_is_not_there_is_an_error_that_names_those_that_are(run, tmp_path, packages, option, known):
     name = write(tmp_path, "uv", packages)
@@ -191,6 +196,7 @@ def test_an_extra_that_is_not_there_is_an_error_that_names_those_that_are(run, t
     assert answer.stderr.startswith(f"error: {option}: names what no file has; got nope, want {known}\n")
 
 
+@pytest.mark.slow
 def test_projects_and_archives_of_a_lock_are_built(run, tmp_path, packages, shelf):
     project = tmp_path / "local"
     for path, text in project_files("local", "0.1", {"local.py": ""}).items():
@@ -213,6 +219,7 @@ def test_projects_and_archives_of_a_lock_are_built(run, tmp_path, packages, shel
     assert "building" not in answer.stderr
 
 
+@pytest.mark.slow
 def test_a_source_of_the_index_that_the_lock_does_not_list_is_never_built(run, tmp_path, shelf, packages):
     make_sdist(shelf, "zeta", "1.0", {"zeta.py": ""})
     sdist = f'url = "https://index.example/zeta-1.0.tar.gz", hashes = {{ sha256 = "{"0" * 64}" }}'
@@ -225,6 +232,7 @@ def test_a_source_of_the_index_that_the_lock_does_not_list_is_never_built(run, t
     assert "building" not in answer.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text", "code", "words"),
     [

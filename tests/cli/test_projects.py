@@ -157,6 +157,7 @@ def put(here, shelf):
     return put
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "taken", "version"),
     [
@@ -180,6 +181,7 @@ def test_without_any_requirement_the_only_file_is_taken_and_said(run, put, names
     assert versions(answer) == {"alpha": version.removesuffix(".*")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "got"),
     [
@@ -198,6 +200,7 @@ def test_of_several_files_none_is_taken(run, put, names, got):
     )
 
 
+@pytest.mark.slow
 def test_without_any_file_nothing_was_asked_for(run, put):
     put("tools only", "Pipfile")
     answer = run()
@@ -205,6 +208,7 @@ def test_without_any_file_nothing_was_asked_for(run, put):
     assert "nothing was asked for" in answer.stderr
 
 
+@pytest.mark.slow
 def test_what_lock_writes_is_what_create_takes_and_never_its_own_input(run, put, here):
     put("pyproject.toml")
     for _ in range(2):

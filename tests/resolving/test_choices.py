@@ -119,6 +119,7 @@ def test_the_index_of_a_file_is_the_one_that_is_asked(ask, tmp_path):
     assert ask(text=f"--find-links {wheel.parent}\napp\n") == ["app 1.0"]
 
 
+@pytest.mark.slow
 def test_one_hash_in_a_file_demands_hashes_of_everything_as_with_pip(shelf, ask, tmp_path):
     app, lib = shelf("app", "1.0", requires=["lib"]), shelf("lib", "1.0")
     sha256 = {path.stem[:3]: hashlib.sha256(path.read_bytes()).hexdigest() for path in (app, lib)}

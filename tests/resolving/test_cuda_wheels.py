@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 from packaging.version import Version
+from support import commands
 from support.interpreters import target_of
 from support.package_servers import Site, serving
 from support.wheel_factory import make_wheel
@@ -114,13 +113,12 @@ def bundle(tmp_path, cache):
         site.add(f"/files/{path.name}", path.read_bytes())
         site.add(f"/simple/{project}/", f'<a href="/files/{path.name}">{path.name}</a>'.encode(), *[page] * 9)
     (tmp_path / "target.json").write_text(json.dumps(target_of("3.7").to_json()))
-    program = "import sys; from bundler.cli import main; sys.exit(main())"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     environ["PIP_CONFIG_FILE"] = os.devnull
 
     def run(*arguments):
-        command = [sys.executable, "-c", program, *arguments, "--target", "target.json", "--cache-dir", str(cache.root)]
-        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+        more = ("--target", "target.json", "--cache-dir", cache.root)
+        return commands.bundle(*arguments, *more, cwd=tmp_path, env=environ)
 
     with serving(site):
         yield lambda *arguments: run(*arguments, "--index-url", f"{site.base}/simple")
@@ -147,9 +145,7 @@ def test_what_it_says_to_type_for_torch_is_taken_in_place_of_what_was_required(t
     make_wheel(tmp_path / "cpu", "torch", "2.1.2+cpu", tag="cp37-cp37m-linux_x86_64")
     (tmp_path / "requirements.txt").write_text("torch==2.1.2\n")
     (tmp_path / "target.json").write_text(json.dumps(target_of("3.7").to_json()))
-    program = "import sys; from bundler.cli import main; sys.exit(main())"
     arguments = "lock -r requirements.txt torch==2.1.2+cpu --no-index -f pypi -f cpu --target target.json --cache-dir"
-    command = [sys.executable, "-c", program, *arguments.split(), str(cache.root), "-o", "pylock.toml"]
-    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    answer = commands.bundle(*arguments.split(), cache.root, "-o", "pylock.toml", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert "torch-2.1.2+cpu-cp37-cp37m-linux_x86_64.whl" in (tmp_path / "pylock.toml").read_text().replace("%2B", "+")

@@ -93,6 +93,7 @@ def test_a_refusal_is_never_called_not_found(ask, site, code, strategy):
     assert "not found" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [401, 403])
 def test_a_refusal_is_said_where_another_index_has_or_has_not_got_it(ask, site, wheel, code):
     index, usual = refuse(site, "/secret", "plain", code), add_index(site, "/usual", wheel("plain", "1.0"))
@@ -107,6 +108,7 @@ def test_a_refusal_is_said_where_another_index_has_or_has_not_got_it(ask, site, 
         ask("plain", index_url=f"{site.base}/empty", extra_index_urls=(index,))
 
 
+@pytest.mark.slow
 def test_an_index_that_refuses_only_what_it_does_not_have_is_no_warning(ask, site, wheel):
     own = add_index(site, "/own", wheel("torch", "1.0"))
     refuse(site, "/own", "plain", 403)
@@ -114,6 +116,7 @@ def test_an_index_that_refuses_only_what_it_does_not_have_is_no_warning(ask, sit
     assert ask("plain", "torch", index_url=usual, extra_index_urls=(own,))[1] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [401, 403])
 def test_a_file_that_is_refused_is_said_to_be(ask, site, wheel, code):
     index = add_index(site, "/usual", wheel("plain", "1.0"))

@@ -236,6 +236,7 @@ def test_a_layer_of_which_one_frame_is_wrong_is_not_taken_at_all(locked, machine
     assert machine(locked, store, Hearing()).digest == honest.digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], [b"another frame"]])
 def test_a_layer_with_a_frame_less_or_more_is_not_taken(more, locked, machine):
     store = MemoryStore()
@@ -264,6 +265,7 @@ def without_its_size(frame):
     return zstandard.ZstdCompressor(level=3, write_content_size=False).compress(frame)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compress", [padded, with_a_skippable_frame, without_its_size, lambda _: b"junk" * 9])
 def test_frames_of_the_right_bytes_that_a_bundle_may_not_have_are_not_taken(compress, locked, machine):
     store = MemoryStore()
@@ -276,6 +278,7 @@ def test_frames_of_the_right_bytes_that_a_bundle_may_not_have_are_not_taken(comp
     assert victim.path.read_bytes() == honest.path.read_bytes()
 
 
+@pytest.mark.slow
 def test_another_compression_of_the_right_bytes_gives_the_same_tree_by_another_digest(locked, machine):
     """It cannot be told from an honest one without compressing; docs/stores.md says so."""
     store = MemoryStore()
@@ -296,6 +299,7 @@ def huge(size):
 ABSENT = {**huge(50)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
@@ -320,6 +324,7 @@ def test_entries_that_are_none_are_told_and_replaced(layers, message, locked, ma
     assert "pkg" in entries(store)
 
 
+@pytest.mark.slow
 def test_damage_in_the_store_is_noticed(locked, machine, tmp_path):
     store = LayoutStore(tmp_path / "store")
     honest = machine(locked, store)
@@ -332,6 +337,7 @@ def test_damage_in_the_store_is_noticed(locked, machine, tmp_path):
     assert "is not what was promised" in hearing.warnings[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failure", [BundleError("store", "access is refused"), TransientError("the server says 503")])
 @pytest.mark.parametrize("method", ["find", "read", "write", "set_name"])
 def test_a_store_that_does_not_work_is_told_of_once_and_the_bundle_is_made(
@@ -351,6 +357,7 @@ def test_a_store_that_does_not_work_is_told_of_once_and_the_bundle_is_made(
     assert len([text for text in hearing.warnings if "going on without it" in text]) == 1
 
 
+@pytest.mark.slow
 def test_a_bundle_from_the_cache_boots_and_its_push_to_the_same_store_sends_no_layer(locked, machine, tmp_path):
     store = LayoutStore(tmp_path / "store")
     machine(locked, store)
@@ -371,6 +378,7 @@ def test_a_bundle_from_the_cache_boots_and_its_push_to_the_same_store_sends_no_l
     assert store.names() == ["v1"]
 
 
+@pytest.mark.slow
 def test_the_command_says_what_came_from_the_cache(tmp_path, cache):
     make_wheel(tmp_path / "wheels", "same", "1.0", {"same.txt": b"text " * 9999})
     shutil.copytree(cache.root, tmp_path / "second")

@@ -122,6 +122,7 @@ def test_one_with_nothing_but_pip_is_said_so(lock, work):
     assert "error: other: has nothing installed but what installs" in lock(venv="other", code=2)
 
 
+@pytest.mark.slow
 def test_one_for_several_pythons_is_asked_for_by_one(lock, work, site):
     shutil.copytree(site, work / "myenv/lib/python3.8/site-packages")
     lock()  # pyvenv.cfg names one
@@ -133,6 +134,7 @@ def test_one_for_several_pythons_is_asked_for_by_one(lock, work, site):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("version", "typed"), [("3.8.2", "azureml-py38"), ("3.13.1", "azureml-py37 --python 3.13.1")])
 def test_its_python_chooses_the_target(lock, work, site, version, typed):
     minor = version.rpartition(".")[0]
@@ -143,6 +145,7 @@ def test_its_python_chooses_the_target(lock, work, site, version, typed):
     )
 
 
+@pytest.mark.slow
 def test_a_python_without_a_preset_and_without_its_complete_version_has_to_be_named(lock, work, site):
     (work / "myenv/pyvenv.cfg").unlink()
     site.parent.rename(site.parents[1] / "python3.13")
@@ -150,6 +153,7 @@ def test_a_python_without_a_preset_and_without_its_complete_version_has_to_be_na
     lock("--as-is", "--python", "3.13.1")
 
 
+@pytest.mark.slow
 def test_the_tags_of_wheels_choose_the_target_where_nothing_else_tells_it(lock, work):
     info = install(work / "deps", "beta", "1.0")
     (info / "WHEEL").write_text("Wheel-Version: 1.0\nTag: cp39-cp39-manylinux_2_17_x86_64\n")
@@ -160,6 +164,7 @@ def test_the_tags_of_wheels_choose_the_target_where_nothing_else_tells_it(lock, 
 # What is in it
 
 
+@pytest.mark.slow
 def test_an_editable_install_is_refused_with_what_to_write_instead(lock, work):
     project = work / "project"
     project.mkdir()
@@ -173,6 +178,7 @@ def test_an_editable_install_is_refused_with_what_to_write_instead(lock, work):
         assert f"with -e {project} for the project, and give that: -r FILE" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["__editable__.gamma-1.0.pth", "gamma.egg-link", "easy-install.pth"])
 def test_traces_of_setuptools_editable_installs_are_found_too(lock, site, name):
     (site / name).write_text("/home/me/gamma\n.\n")
@@ -181,6 +187,7 @@ def test_traces_of_setuptools_editable_installs_are_found_too(lock, site, name):
     assert "with -e /home/me/gamma for the project" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["old-1.0-py3.11.egg-info", "old-1.0.egg-info", "old-1.0-py3.11.egg", "a file"])
 def test_what_has_no_record_is_taken_by_version_and_refused_as_it_is(lock, work, site, name):
     make_wheel(work / "shelf", "old", "1.0")
@@ -201,6 +208,7 @@ def test_what_has_no_record_is_taken_by_version_and_refused_as_it_is(lock, work,
     assert "hint: reinstall it there: pip install --force-reinstall --no-deps old==1.0" in said
 
 
+@pytest.mark.slow
 def test_a_pth_file_that_leaves_the_environment_is_named(lock, work, site):
     (work / "code").mkdir()
     (site / "code.pth").write_text(f"# mine\n{work / 'code'}\nimport os\n../../../../code\n")
@@ -211,6 +219,7 @@ def test_a_pth_file_that_leaves_the_environment_is_named(lock, work, site):
     assert "inside.pth: puts" not in said
 
 
+@pytest.mark.slow
 def test_faults_of_distributions_are_told_all_at_once(lock, site):
     (site / "broken-1.0.dist-info").mkdir()
     install(site, "alpha", "2.0")
@@ -224,6 +233,7 @@ def test_faults_of_distributions_are_told_all_at_once(lock, site):
     assert "hint: remove the one that is not imported, or both: pip uninstall alpha, twice" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "origin",
     [
@@ -245,6 +255,7 @@ def test_an_origin_that_cannot_be_one_is_refused(lock, site, origin):
 # What its files may not be
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["METADATA", "RECORD", "WHEEL", "direct_url.json", ""])
 def test_a_link_in_the_place_of_metadata_is_not_followed(lock, work, site, name):
     place = site / "alpha-1.0.dist-info" / name
@@ -257,6 +268,7 @@ def test_a_link_in_the_place_of_metadata_is_not_followed(lock, work, site, name)
     assert "is a symbolic link, which is not followed" in lock(code=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["link", "link to itself", "link of a directory", "pipe"])
 def test_a_file_that_is_none_counts_as_changed(lock, work, site, kind):
     install(site, "beta", "1.0", **{"package/x.py": b"x\n"})
@@ -278,6 +290,7 @@ def test_a_file_that_is_none_counts_as_changed(lock, work, site, kind):
     lock()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "../../../../secret", "../../../..", "../../../../../../../etc/passwd"]
 )
@@ -288,11 +301,13 @@ def test_a_record_that_leads_out_of_the_environment_is_not_followed(lock, site, 
     assert f"1 outside of the environment ({path}): not taken" in lock()
 
 
+@pytest.mark.slow
 def test_a_record_that_is_none_is_refused(lock, site):
     (site / "alpha-1.0.dist-info/RECORD").write_bytes(b'"alpha.py\n\xff')
     assert "alpha-1.0.dist-info/RECORD: cannot be read: " in lock("--as-is", code=3)
 
 
+@pytest.mark.slow
 def test_a_file_without_a_hash_cannot_be_vouched_for(lock, site):
     record = site / "alpha-1.0.dist-info/RECORD"
     lines = ["alpha.py,," if line.startswith("alpha.py,") else line for line in record.read_text().splitlines()]
@@ -300,6 +315,7 @@ def test_a_file_without_a_hash_cannot_be_vouched_for(lock, site):
     assert "1 changed (alpha.py)" in lock("--as-is", code=3)
 
 
+@pytest.mark.slow
 def test_a_site_packages_that_lies_elsewhere_is_refused(lock, work, site):
     site.rename(work / "elsewhere")
     site.symlink_to(work / "elsewhere")
@@ -308,6 +324,7 @@ def test_a_site_packages_that_lies_elsewhere_is_refused(lock, work, site):
     assert f"--venv {work / 'elsewhere'}" in said
 
 
+@pytest.mark.slow
 def test_native_code_that_does_not_load_on_the_target_is_refused(lock, work, site):
     source = work / "native.c"
     source.write_text("int f(void) { return 1; }\n")
@@ -325,6 +342,7 @@ def test_native_code_that_does_not_load_on_the_target_is_refused(lock, work, sit
     assert "got libcrypt.so" in said
 
 
+@pytest.mark.slow
 def test_names_that_a_terminal_would_obey_are_escaped(lock, site):
     (site / "\x1b[31mred.py").write_text("")
     (site / os.fsdecode(b"\xff.py")).write_text("")
@@ -332,6 +350,7 @@ def test_names_that_a_terminal_would_obey_are_escaped(lock, site):
     assert r"2 files belong to no distribution, not taken: \x1b[31mred.py, \udcff.py" in said
 
 
+@pytest.mark.slow
 def test_no_code_of_the_environment_runs(lock, work, site):
     mark = work / "ran"
     for name in ("sitecustomize.py", "alpha.py", "encodings.py"):

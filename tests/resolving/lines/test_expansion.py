@@ -204,6 +204,7 @@ def test_what_is_not_for_here_is_left_out_with_its_reason(ask):
     ]
 
 
+@pytest.mark.slow
 def test_what_is_condas_own_in_a_freeze_of_conda_is_left_out(ask):
     reporter = Heard()
     text = "helper\nmkl-random @ file:///croot/mkl_random_1682950433854/work\n"
@@ -211,6 +212,7 @@ def test_what_is_condas_own_in_a_freeze_of_conda_is_left_out(ask):
     assert reporter.warnings == ["left out: mkl-random: part of conda's numpy: not needed"]
 
 
+@pytest.mark.slow
 def test_a_line_with_many_hashes_is_longer_than_any_path_and_no_path(ask, shelf):
     (wheel,) = shelf.glob("helper-1.0-*.whl")
     hashes = [hashlib.sha256(wheel.read_bytes()).hexdigest(), *(f"{number:064x}" for number in range(80))]
@@ -218,17 +220,20 @@ def test_a_line_with_many_hashes_is_longer_than_any_path_and_no_path(ask, shelf)
     assert pins(ask(text=f"{text}\n")) == ["helper 1.0"]
 
 
+@pytest.mark.slow
 def test_a_variable_is_replaced_wherever_it_stands(ask, shelf, monkeypatch):
     make_wheel(shelf, "helper", "2.0", {"helper.py": b""})
     monkeypatch.setenv("HELPER_VERSION", "1.0")
     assert pins(ask(text="helper==${HELPER_VERSION}\n")) == ["helper 1.0"]
 
 
+@pytest.mark.slow
 def test_a_line_may_go_on_in_the_middle_of_a_requirement(ask, shelf):
     make_wheel(shelf, "helper", "2.0", {"helper.py": b""})
     assert pins(ask(text="helper\\\n==1.0\n")) == ["helper 1.0"]
 
 
+@pytest.mark.slow
 def test_the_source_is_built_where_no_binary_names_the_project(ask, shelf):
     make_wheel(shelf, "app", "1.0", {"app.py": b""})
     make_sdist(shelf, "app", "1.0", {"app.py": ""})
@@ -238,6 +243,7 @@ def test_the_source_is_built_where_no_binary_names_the_project(ask, shelf):
     assert plain.build is None
 
 
+@pytest.mark.slow
 def test_the_other_lines_of_a_file_stay_where_they_are(ask, project, tmp_path):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "b.txt").write_text("-e ../proj\n\nsix ==\n")
@@ -245,6 +251,7 @@ def test_the_other_lines_of_a_file_stay_where_they_are(ask, project, tmp_path):
         ask(text="\n-r more/b.txt\n")
 
 
+@pytest.mark.slow
 def test_constraints_and_links_of_a_rewritten_file_are_those_beside_the_file(ask, project, tmp_path, shelf):
     make_wheel(shelf, "helper", "2.0", {"helper.py": b""})
     (tmp_path / "constraints.txt").write_text("helper<2\n")
@@ -254,6 +261,7 @@ def test_constraints_and_links_of_a_rewritten_file_are_those_beside_the_file(ask
     assert pins(locked) == ["app 1.0", "helper 1.0", "linked 1.0"]
 
 
+@pytest.mark.slow
 def test_without_building_each_is_refused_with_its_line(ask, project):
     for line in ("-e ./proj", "./proj", "git+https://example.test/app"):
         with pytest.raises(UsageError, match="a bundle holds wheels only") as caught:
@@ -261,12 +269,14 @@ def test_without_building_each_is_refused_with_its_line(ask, project):
         assert caught.value.where == "requirements.txt:2"
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_the_cache_but_what_is_kept(ask, project, cache):
     ask(text="-e ./proj\n")
     assert list((cache.root / "uv").glob("projects-*")) == []
     assert list((cache.root / "temporary").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_directory_without_a_project_says_what_it_lacks(ask, tmp_path):
     (tmp_path / "myenv").mkdir()
     (tmp_path / "myenv" / "pyvenv.cfg").write_text("")
@@ -275,6 +285,7 @@ def test_a_directory_without_a_project_says_what_it_lacks(ask, tmp_path):
     assert "virtual environment" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a1_another_machine_refuses_a_directory_that_has_changed(ask, project, cache):
     locked = ask(text="./proj\n")
     (project / "package" / "app.py").write_text("value = 2\n")

@@ -100,6 +100,7 @@ def test_what_only_its_own_index_has_is_found_there_also_beside_a_name_that_has_
     assert places(ask("lone", indexes=options(main, hidden=own, native=own))) == found
 
 
+@pytest.mark.slow
 def test_an_error_names_that_index_and_no_invention_of_ours(ask, main, own):
     with pytest.raises(BundleError) as caught:
         ask("app<2", indexes=options(main, torch=f"{main}/empty"))
@@ -110,6 +111,7 @@ def test_an_error_names_that_index_and_no_invention_of_ours(ask, main, own):
     assert "bundler-index-for" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_login_is_used_and_never_locked(ask, main, own, site):
     site.login = "me:s3cr3t"
     secret = [url.replace("//", "//me:s3cr3t@") for url in (main, own)]
@@ -118,6 +120,7 @@ def test_a_login_is_used_and_never_locked(ask, main, own, site):
     assert "s3cr3t" not in lock.to_toml()
 
 
+@pytest.mark.slow
 def test_offline_it_is_the_same_from_the_cache(ask, main, own, site):
     online = ask("app<2", indexes=options(main, torch=own))
     asked = len(site.requests)
@@ -125,6 +128,7 @@ def test_offline_it_is_the_same_from_the_cache(ask, main, own, site):
     assert len(site.requests) == asked
 
 
+@pytest.mark.slow
 def test_on_the_command_line(main, own, tmp_path):
     options = ["-i", main, "--index-for", f"Torch={own}", "--cache-dir", tmp_path / "cache", "-o", "lock.toml"]
     environment = {**os.environ, "PIP_CONFIG_FILE": os.devnull}
@@ -133,6 +137,7 @@ def test_on_the_command_line(main, own, tmp_path):
     assert f"{own}/files/torch-1.0-py3-none-any.whl" in (tmp_path / "lock.toml").read_text()
 
 
+@pytest.mark.slow
 def test_find_wheels_agrees(main, own, tmp_path):
     indexes = options(main, torch=own)
     found = find_wheels({"torch": "1.0"}, target=PRESETS["azureml-py37"], indexes=indexes, cache_dir=tmp_path / "uv")
