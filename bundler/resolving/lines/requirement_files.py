@@ -157,7 +157,8 @@ class _Reader:
         options.prefer_wheels |= found.prefer_binary
         options.require_hashes = where if found.require_hashes else options.require_hashes
         for option, names in found.formats or ():
-            options.formats += [word for name in names.split(",") for word in (option, name)]
+            # In one word: a name that begins with a dash is no option of uv's.
+            options.formats += [f"{option}={name.strip()}" for name in names.split(",")]
             if option == "--no-binary":
                 options.no_binary = None if ":none:" in names else where
         options.ignored |= dict.fromkeys(found.ignored or ())

@@ -67,7 +67,7 @@ def test_options_are_those_of_pip_wherever_they_stand(tmp_path):
     assert indexes.find_links == (str(tmp_path / "wheels"), "elsewhere")
     assert indexes.trusted_hosts == ("one.test",)
     assert (options.prereleases, options.prefer_wheels) == (True, True)
-    assert options.formats == ["--no-binary", "numpy", "--no-binary", "six", "--only-binary", "attrs"]
+    assert options.formats == ["--no-binary=numpy", "--no-binary=six", "--only-binary=attrs"]
     assert options.ignored == {}
 
 
