@@ -68,9 +68,9 @@ def index_arguments(indexes: IndexOptions, environ: Mapping[str, str]) -> list[s
     arguments = ["--index-strategy", _STRATEGIES[indexes.strategy]]
     arguments += ["--no-index"] if indexes.no_index else []
     for place in indexes.find_links:
-        arguments += ["--find-links", place] if "://" not in place else []
+        arguments += [f"--find-links={place}"] if "://" not in place else []
     for host in indexes.trusted_hosts:
-        arguments += ["--allow-insecure-host", host]
+        arguments += [f"--allow-insecure-host={host}"]
     if shutil.which("keyring", path=environ.get("PATH")):
         arguments += ["--keyring-provider", "subprocess"]
     return arguments
