@@ -86,7 +86,8 @@ def _uv_root(packages):
     text += "".join(f"{extra} = [\n{item(package)}]\n" for extra, package in by_extra.items())
     by_group = {group: package for package in direct for group in package.groups if group != "main"}
     text += "\n[package.dev-dependencies]\n" if by_group else ""
-    return text + "".join(f"{group} = [\n{item(package)}]\n" for group, package in by_group.items())
+    text += "".join(f"{group} = [\n{item(package)}]\n" for group, package in by_group.items())
+    return f"{text}\n[package.metadata]\nprovides-extras = {json.dumps(list(by_extra))}\n"
 
 
 def poetry_lock(packages, *, version="2.1", python=">=3.7", registry=""):
