@@ -87,7 +87,9 @@ def _uv_root(packages):
     by_group = {group: package for package in direct for group in package.groups if group != "main"}
     text += "\n[package.dev-dependencies]\n" if by_group else ""
     text += "".join(f"{group} = [\n{item(package)}]\n" for group, package in by_group.items())
-    return f"{text}\n[package.metadata]\nprovides-extras = {json.dumps(list(by_extra))}\n"
+    text += f"\n[package.metadata]\nprovides-extras = {json.dumps(list(by_extra))}\n"
+    text += "\n[package.metadata.requires-dev]\n" if by_group else ""
+    return text + "".join(f'{group} = [{{ name = "{package.name}" }}]\n' for group, package in by_group.items())
 
 
 def poetry_lock(packages, *, version="2.1", python=">=3.7", registry=""):
