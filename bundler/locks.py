@@ -367,7 +367,7 @@ def _pin(package: Package, source: object, where: Path, fitting: frozenset[Tag])
         raise UsageError(
             at,
             "is locked as source, not as a wheel",
-            hint=f"build a wheel of it for the target (pip wheel {package.name}) and offer it with --find-links",
+            hint=f"-r {where} takes its versions, and builds what is a source",
         )
     filename = _filename(source)
     try:

@@ -139,7 +139,7 @@ def _no_wheel(
 ) -> NoWheelError:
     # uv says "Wheels are available" or "wheels are available".
     wheels = " ".join(hint for hint in unsolved.hints if f"`{name}`" in hint and "heels are avail" in hint)
-    hint = f"build one on a system like the target (pip wheel {name}=={version}) and offer it with --find-links"
+    hint = "make a wheel of it elsewhere, and name its directory with --find-links"
     if found := " and ".join(map(str, nearest)):
         hint = f"the nearest versions with a wheel: {name} {found}; or {hint}"
     what = f"has no wheel for {target}: {unsolved.explanation} {wheels}"

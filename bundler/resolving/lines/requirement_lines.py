@@ -39,7 +39,7 @@ _IN_URL = re.compile(r"(?<=\.whl)#sha256=([0-9a-f]{64})(?=\s|$)", re.ASCII)
 _CONDAS_WAY = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*=\s*(?P<version>[0-9][\w.]*)", re.ASCII)
 _SHA256 = re.compile("[0-9a-f]{64}", re.ASCII)
 _ARCHIVES = (".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar")
-_HINT = "build a wheel for the target (pip wheel) and name the wheel instead"
+_HINT = "leave --build never away, so that it may be built, or name a wheel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
